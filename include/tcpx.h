@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tcpx.h - TCP for C programs: everything, by one include.
+ */
+#ifndef TCPX_H
+#define TCPX_H
+
+#include <tcpx/address.h>
+#include <tcpx/base.h>
+#include <tcpx/conn.h>
+#include <tcpx/connect.h>
+#include <tcpx/error.h>
+#include <tcpx/listener.h>
+#include <tcpx/task.h>
+#include <tcpx/wait.h>
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sys.h - every system call and every allocation of the library.
+ *
+ * The one door to the kernel.  Each wrapper returns a count or -errno, retries
+ * nothing and waits for nothing that its system call does not; flags that
+ * every caller needs (MSG_NOSIGNAL, CLOEXEC) are set here.
+ *
+ * In the test build each call first asks tcpx__sys_hook, which may let it
+ * fail, shorten what it moves, or set the clock.  The shipped build has no
+ * trace of that.
+ */
+#ifndef TCPX_BASE_SYS_H
+#define TCPX_BASE_SYS_H
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+/* The table: every call that can fail, by its name in section 2 or 3. */
+#define TCPX__SYS_CALLS(X)                                                     \
+    X(malloc)                                                                  \
+    X(realloc)                                                                 \
+    X(socket)                                                                  \
+    X(socketpair)                                                              \
+    X(bind)                                                                    \
+    X(listen)                                                                  \
+    X(accept4)                                                                 \
+    X(connect)                                                                 \
+    X(shutdown)                                                                \
+    X(close)                                                                   \
+    X(recv)                                                                    \
+    X(recvmsg)                                                                 \
+    X(sendmsg)                                                                 \
+    X(sendfile)                                                                \
+    X(splice)                                                                  \
+    X(getsockopt)                                                              \
+    X(setsockopt)                                                              \
+    X(getsockname)                                                             \
+    X(getpeername)                                                             \
+    X(ioctl)                                                                   \
+    X(fcntl)                                                                   \
+    X(ppoll)                                                                   \
+    X(eventfd)                                                                 \
+    X(read)                                                                    \
+    X(write)                                                                   \
+    X(futex)                                                                   \
+    X(stat)                                                                    \
+    X(open)                                                                    \
+    X(unlink)                                                                  \
+    X(rename)                                                                  \
+    X(link)                                                                    \
+    X(fchmod)                                                                  \
+    X(pthread_create)                                                          \
+    X(getaddrinfo)
+
+enum tcpx__sys_call {
+#define TCPX__SYS_ENUM(name) TCPX__SYS_##name,
+    TCPX__SYS_CALLS(TCPX__SYS_ENUM)
+#undef TCPX__SYS_ENUM
+    TCPX__SYS_COUNT
+};
+
+#ifdef TCPX_TESTING
+/*
+ * Asked before each call: returns 0 to let it happen, or the -errno with which
+ * it fails in place of happening.  *len, where the call moves bytes, may be
+ * lowered.  Must not claim -EAGAIN where there is data: an edge-triggered
+ * engine would wait for ever.
+ */
+typedef int tcpx__sys_hook_fn(enum tcpx__sys_call call, size_t *len);
+extern tcpx__sys_hook_fn *tcpx__sys_hook;
+
+/* Replaces the clock; NULL puts CLOCK_MONOTONIC back. */
+extern int64_t (*tcpx__sys_clock)(void);
+#endif
+
+void *tcpx__malloc(size_t size);  /* NULL if memory ran out */
+void *tcpx__calloc(size_t size);  /* one zeroed object */
+void *tcpx__realloc(void *p, size_t size);
+void tcpx__free(void *p);
+char *tcpx__strdup(const char *s);
+
+int64_t tcpx__sys_now(void); /* CLOCK_MONOTONIC in ns */
+
+int tcpx__sys_socket(int family, int type, int protocol); /* adds CLOEXEC */
+int tcpx__sys_socketpair(int family, int type, int fd[2]); /* adds CLOEXEC */
+int tcpx__sys_bind(int fd, const struct sockaddr *sa, socklen_t len);
+int tcpx__sys_listen(int fd, int backlog);
+int tcpx__sys_accept(int fd, struct sockaddr *sa, socklen_t *len,
+                     int flags); /* adds CLOEXEC */
+int tcpx__sys_connect(int fd, const struct sockaddr *sa, socklen_t len);
+int tcpx__sys_shutdown(int fd, int how);
+void tcpx__sys_close(int fd); /* negative is nothing; once, whatever it says */
+ssize_t tcpx__sys_recv(int fd, void *buf, size_t len, int flags);
+ssize_t tcpx__sys_recvmsg(int fd, struct msghdr *msg, int flags);
+ssize_t tcpx__sys_send(int fd, const struct iovec *iov, size_t n, int flags);
+ssize_t tcpx__sys_sendfile(int out, int in, int64_t *offset, size_t len);
+ssize_t tcpx__sys_splice(int in, int out, size_t len, unsigned flags);
+int tcpx__sys_getsockopt(int fd, int level, int name, void *value,
+                         socklen_t *len);
+int tcpx__sys_setsockopt(int fd, int level, int name, const void *value,
+                         socklen_t len);
+int tcpx__sys_setsockopt_int(int fd, int level, int name, int value);
+int tcpx__sys_getsockopt_int(int fd, int level, int name, int *value);
+int tcpx__sys_getsockname(int fd, struct sockaddr *sa, socklen_t *len);
+int tcpx__sys_getpeername(int fd, struct sockaddr *sa, socklen_t *len);
+int tcpx__sys_ioctl_int(int fd, unsigned long request, int *value);
+int tcpx__sys_fcntl(int fd, int command, int argument);
+int tcpx__sys_ppoll(struct pollfd *items, nfds_t n, const struct timespec *t);
+int tcpx__sys_eventfd(void); /* non-blocking, CLOEXEC */
+ssize_t tcpx__sys_read(int fd, void *buf, size_t len);
+ssize_t tcpx__sys_write(int fd, const void *buf, size_t len);
+int tcpx__sys_futex_wait(_Atomic uint32_t *word, uint32_t value,
+                         int64_t until); /* INT64_MAX: no limit */
+int tcpx__sys_futex_wake(_Atomic uint32_t *word);
+int tcpx__sys_lstat(const char *path, struct stat *out);
+int tcpx__sys_fstat(int fd, struct stat *out);
+int tcpx__sys_open(const char *path, int flags, mode_t mode); /* + CLOEXEC */
+int tcpx__sys_unlink(const char *path);
+int tcpx__sys_rename(const char *from, const char *to);
+int tcpx__sys_link(const char *from, const char *to);
+int tcpx__sys_fchmod(int fd, mode_t mode);
+void tcpx__sys_yield(void);
+
+/* A detached thread with all signals blocked and a stack of that size. */
+int tcpx__sys_thread(void *(*run)(void *), void *arg, size_t stack);
+
+/* getaddrinfo(3): 0, or its EAI_ code, which is neither 0 nor -errno. */
+struct addrinfo;
+int tcpx__sys_getaddrinfo(const char *host, const char *service,
+                          const struct addrinfo *hints, struct addrinfo **out);
+void tcpx__sys_freeaddrinfo(struct addrinfo *list);
+
+/*
+ * Blocks SIGPIPE in the calling thread around a call that can raise it, and
+ * takes back one that the call raised, but not one that was pending before.
+ */
+struct tcpx__sigpipe {
+    sigset_t old;
+    int was_pending;
+};
+void tcpx__sigpipe_hold(struct tcpx__sigpipe *held);
+void tcpx__sigpipe_release(struct tcpx__sigpipe *held);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.h - the running flow of control, what can wake it, and its last failure.
+ *
+ * A task is made at a thread's first call and ends with the thread; a fiber
+ * core makes one for each fiber and swaps tcpx__task_current while it runs.
+ *
+ * Cancelling must work from a signal handler at any instruction, so it takes
+ * no lock: it sets the flag, then looks where the task waits.  A task publishes
+ * where it is about to wait, then tests the flag.  Both orders are seq_cst, so
+ * one of the two always sees the other.
+ */
+#ifndef TCPX_BASE_TASK_H
+#define TCPX_BASE_TASK_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <tcpx/base.h>
+
+struct tcpx__handle;
+struct tcpx__world;
+struct tcpx_connect_report;
+
+/*
+ * What went wrong last, kept raw: the text is made only if it is asked for.
+ * operation is a string constant.  The subject is either text or, if
+ * text[0] is 0, the address in peer.
+ */
+struct tcpx__failure {
+    int err;
+    unsigned peer_len;
+    const char *operation;
+    struct tcpx_connect_report *report; /* owned; of a failed connect */
+    char peer[32];                      /* a sockaddr_in or sockaddr_in6 */
+    char text[128];                     /* the address as it was given */
+    char detail[128];                   /* the fault, in words; "" for none */
+    char *message;                      /* owned; what tcpx_errmsg gave last */
+};
+
+struct tcpx_task {
+    _Atomic unsigned refs;
+    _Atomic int canceled;
+    _Atomic unsigned cancellers; /* inside tcpx_task_cancel() at this moment */
+    _Atomic int ended;           /* a late cancel does nothing */
+
+    /* The connection or listener of the read, write or accept under way. */
+    struct tcpx__handle *_Atomic waiting;
+
+    /*
+     * Parking, for a task that is a thread: wakes counts unparks and is the
+     * futex word; seen is the last count that a wait of this task took note
+     * of; wake_fd is an eventfd for waits on descriptors, or -1.
+     */
+    _Atomic uint32_t wakes;
+    uint32_t seen;
+    _Atomic int wake_fd;
+    _Atomic int polling;
+
+    const struct tcpx__world *world;
+    struct tcpx__failure failure;
+};
+
+typedef struct tcpx_task tcpx_task;
+
+/*
+ * The calling task, made on demand; NULL if memory ran out.  The pointer may be
+ * kept while the task runs.
+ */
+tcpx_task *tcpx__task(void);
+
+/* A new task with one reference, for a flow of control that is not running. */
+tcpx_task *tcpx__task_new(const struct tcpx__world *world);
+
+/* What runs here from now on: a core swaps it when it switches fibers. */
+void tcpx__task_set(tcpx_task *t);
+
+void tcpx__task_retain(tcpx_task *t);
+void tcpx__task_drop(tcpx_task *t);
+
+/* Waits until no tcpx_task_cancel() is looking at the task any more. */
+void tcpx__task_settle(tcpx_task *t);
+
+/*
+ * Records a failure of the calling task and returns err.  operation must be a
+ * string constant; subject and the detail are copied and may be NULL.
+ */
+int tcpx__fail(int err, const char *operation, const char *subject);
+int tcpx__fail_because(int err, const char *operation, const char *subject,
+                       const char *detail, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The same with a binary address: cheap enough for calls that try often. */
+int tcpx__fail_at(int err, const char *operation, const struct sockaddr *peer,
+                  socklen_t len);
+
+/* The same with a connect's report, which the record takes over. */
+int tcpx__fail_report(int err, const char *operation, const char *subject,
+                      struct tcpx_connect_report *report);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handle.h - a descriptor that tasks wait on and that anyone may cancel.
+ *
+ * The part that connections and listeners share.  Canceling happens in any
+ * thread or signal handler while the owner may be closing, so the number of
+ * those who are looking (guard) keeps the descriptor open, and every task that
+ * waits here is named in waiters, so that it can be woken:
+ *
+ *     a waiter:    names itself, tests canceled, waits, takes its name out,
+ *                  waits until nobody is looking
+ *     a canceller: looks (guard + 1; ends if closing), sets canceled, wakes
+ *                  every name, stops looking
+ *     close:       sets closing, waits until nobody is looking, closes
+ *
+ * All of it seq_cst.  A task whose name did not fit wakes up by itself every
+ * TCPX__BLIND_SLICE and looks.
+ */
+#ifndef TCPX_IO_HANDLE_H
+#define TCPX_IO_HANDLE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include "base/task.h"
+
+#define TCPX__WAITERS 4
+#define TCPX__BLIND_SLICE (10 * TCPX_MSEC)
+
+#define TCPX__CLOSING 0x80000000u
+
+/* Bits of tcpx__handle.flags, written only before the handle is shared. */
+enum tcpx__handle_flags {
+    /* The open file is shared with who knows whom: no timeouts, no
+       O_NONBLOCK, no shutdown(2) to wake a reader. */
+    TCPX__SHARED = 1,
+    TCPX__UNIX = 2,      /* AF_UNIX */
+    TCPX__LISTENER = 4,  /* accepts; O_NONBLOCK */
+    TCPX__NONBLOCK = 8,  /* O_NONBLOCK is set on the open file */
+    TCPX__PIPE = 16      /* no socket: read(2) and write(2) */
+};
+
+struct tcpx__handle {
+    int fd;
+    uint8_t flags;
+    uint8_t mistrust; /* a timeout of ours was changed by another holder */
+    _Atomic int16_t canceled; /* 0, or the code that waits end with */
+    _Atomic uint32_t guard;   /* cancellers looking, and TCPX__CLOSING */
+    uint32_t spin;            /* ns to try before sleeping */
+    int64_t receive_timeout;  /* SO_RCVTIMEO in force; 0: none, -1: unknown */
+    tcpx_task *_Atomic waiters[TCPX__WAITERS];
+};
+
+void tcpx__handle_init(struct tcpx__handle *h, int fd, unsigned flags);
+
+/*
+ * Makes every wait on h, now and from now on, end with code (TCPX_ECANCELED,
+ * TCPX_ELIMIT); the first code stays.  Async-signal-safe.
+ */
+void tcpx__handle_cancel(struct tcpx__handle *h, int code);
+
+/*
+ * Names t as waiting on h, in both directions of the link: whoever cancels h
+ * wakes t, and with `own` set whoever cancels t cancels h.  Returns the slot
+ * for tcpx__handle_leave(), or -1 if all are taken.
+ */
+int tcpx__handle_enter(struct tcpx__handle *h, tcpx_task *t, int own);
+void tcpx__handle_leave(struct tcpx__handle *h, tcpx_task *t, int slot);
+
+/* Shuts cancellers out, and waits for those that are looking. */
+void tcpx__handle_seal(struct tcpx__handle *h);
+
+static inline int tcpx__handle_canceled(const struct tcpx__handle *h)
+{
+    return atomic_load_explicit(&h->canceled, memory_order_seq_cst);
+}
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * world.h - THE WORLD TABLE: how the calling task does what can wait.
+ *
+ * Everything in lib/net is written once over this table and cannot tell
+ * whether it runs in a thread or in a fiber over epoll or io_uring.  The table
+ * holds operations, not readiness, because io_uring submits the operation
+ * itself; the worlds of readiness share one "try, wait, try again".
+ *
+ * The table belongs to the running task, not to the connection: a connection
+ * that was made in a thread works when a fiber takes it over.
+ *
+ * RULES for every operation that takes a handle and a deadline:
+ * - The deadline is absolute; one that has passed means: try once.
+ * - h->canceled and the task's own flag are tested before every wait and after
+ *   every wake; they end the operation with their code even if the descriptor
+ *   has something to give.  A task that is canceled but need not wait goes on.
+ * - TCPX_EDEADLINE and TCPX_ECANCELED never hide bytes that were moved: an
+ *   operation that moved some returns their count.
+ * - EINTR is retried inside.  EAGAIN never comes out.
+ * - Any other error comes out once, as -errno; latching is lib/net's.
+ */
+#ifndef TCPX_IO_WORLD_H
+#define TCPX_IO_WORLD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include "base/task.h"
+#include "io/handle.h"
+
+/* One descriptor in a wait for several; want and got hold POLLIN, POLLOUT. */
+struct tcpx__poll_item {
+    int fd;           /* negative: skipped */
+    short want;
+    short got;        /* POLLERR and POLLHUP may be in it, unasked */
+    struct tcpx__handle *handle; /* NULL for a plain descriptor */
+};
+
+struct tcpx__world {
+    const char *name;
+
+    /* Receives at most len bytes; 0 is the end of the stream. */
+    ssize_t (*recv)(struct tcpx__handle *h, void *buf, size_t len,
+                    tcpx_time deadline);
+
+    /* Sends at least one byte of n parts (n at most IOV_MAX). */
+    ssize_t (*send)(struct tcpx__handle *h, const struct iovec *iov, size_t n,
+                    tcpx_time deadline);
+
+    /* Sends at least one byte of a file; 0 is the file's end. */
+    ssize_t (*sendfile)(struct tcpx__handle *h, int in, int64_t *offset,
+                        size_t len, tcpx_time deadline);
+
+    /*
+     * Moves at least one byte between a connection and a pipe (`to_pipe` says
+     * which way); 0 is the end of the stream.  The pipe's other side must be
+     * such that it need not be waited for.
+     */
+    ssize_t (*splice)(struct tcpx__handle *h, int pipe, int to_pipe, size_t len,
+                      tcpx_time deadline);
+
+    /* Accepts a client that has not yet gone; returns its descriptor. */
+    int (*accept)(struct tcpx__handle *h, struct sockaddr *peer, socklen_t *len,
+                  tcpx_time deadline);
+
+    /*
+     * Starts connecting an O_NONBLOCK socket: 0 done, -EINPROGRESS under way
+     * (wait for POLLOUT, then ask connect_result), or why it failed.
+     */
+    int (*connect_begin)(int fd, const struct sockaddr *sa, socklen_t len);
+    int (*connect_result)(int fd);
+
+    /*
+     * Waits until a descriptor is ready, sets every got, and returns how many
+     * are; 0 if the task was unparked, which may be for no reason.
+     */
+    int (*wait)(struct tcpx__poll_item *items, size_t n, tcpx_time deadline);
+
+    /* Drops what the world remembers of h: before close, before a hand-over. */
+    void (*forget)(struct tcpx__handle *h);
+
+    /* Closes the descriptor of a handle that is sealed and forgotten. */
+    void (*close)(struct tcpx__handle *h);
+
+    /*
+     * Sleeps until unparked (0, perhaps for no reason), the deadline
+     * (TCPX_EDEADLINE) or a cancel of the task (TCPX_ECANCELED).
+     */
+    int (*park)(tcpx_time deadline);
+
+    /* Wakes t, of this world, or keeps its next park from sleeping.  Any
+       thread, any signal handler. */
+    void (*unpark)(tcpx_task *t);
+};
+
+extern const struct tcpx__world tcpx__world_thread;
+
+/* The world of the calling task; NULL if memory for the task ran out. */
+static inline const struct tcpx__world *tcpx__world(void)
+{
+    tcpx_task *t = tcpx__task();
+
+    return t ? t->world : NULL;
+}
+
+static inline void tcpx__unpark(tcpx_task *t)
+{
+    t->world->unpark(t);
+}
+
+#endif
