@@ -90,6 +90,14 @@ char *tcpx__strdup(const char *s);
 
 int64_t tcpx__sys_now(void); /* CLOCK_MONOTONIC in ns */
 
+/* When the library was loaded: a positive deadline before it is a duration. */
+extern int64_t tcpx__sys_started;
+
+static inline int tcpx__is_duration(int64_t deadline)
+{
+    return deadline > 0 && deadline < tcpx__sys_started;
+}
+
 int tcpx__sys_socket(int family, int type, int protocol); /* adds CLOEXEC */
 int tcpx__sys_socketpair(int family, int type, int fd[2]); /* adds CLOEXEC */
 int tcpx__sys_bind(int fd, const struct sockaddr *sa, socklen_t len);
@@ -117,6 +125,8 @@ int tcpx__sys_fcntl(int fd, int command, int argument);
 int tcpx__sys_ppoll(struct pollfd *items, nfds_t n, const struct timespec *t);
 int tcpx__sys_eventfd(void); /* non-blocking, CLOEXEC */
 ssize_t tcpx__sys_read(int fd, void *buf, size_t len);
+ssize_t tcpx__sys_pread(int fd, void *buf, size_t len, int64_t offset);
+int64_t tcpx__sys_lseek(int fd, int64_t offset, int whence);
 ssize_t tcpx__sys_write(int fd, const void *buf, size_t len);
 int tcpx__sys_futex_wait(_Atomic uint32_t *word, uint32_t value,
                          int64_t until); /* INT64_MAX: no limit */

@@ -32,16 +32,18 @@ struct tcpx__failure {
     unsigned peer_len;
     const char *operation;
     struct tcpx_connect_report *report; /* owned; of a failed connect */
-    char peer[32];                      /* a sockaddr_in or sockaddr_in6 */
+    char peer[112];                     /* a sockaddr */
     char text[128];                     /* the address as it was given */
     char detail[128];                   /* the fault, in words; "" for none */
     char *message;                      /* owned; what tcpx_errmsg gave last */
 };
 
+enum tcpx__sleeping { TCPX__AWAKE, TCPX__IN_FUTEX, TCPX__IN_POLL };
+
 struct tcpx_task {
     _Atomic unsigned refs;
     _Atomic int canceled;
-    _Atomic unsigned cancellers; /* inside tcpx_task_cancel() at this moment */
+    _Atomic unsigned lookers; /* in cancel or unpark at this moment */
     _Atomic int ended;           /* a late cancel does nothing */
 
     /* The connection or listener of the read, write or accept under way. */
@@ -50,12 +52,14 @@ struct tcpx_task {
     /*
      * Parking, for a task that is a thread: wakes counts unparks and is the
      * futex word; seen is the last count that a wait of this task took note
-     * of; wake_fd is an eventfd for waits on descriptors, or -1.
+     * of; sleeping says in what the thread sleeps, so that who wakes it makes
+     * the right system call, or none; wake_fd is an eventfd for waits on
+     * descriptors, made by the first of them, or -1.
      */
     _Atomic uint32_t wakes;
     uint32_t seen;
+    _Atomic int sleeping; /* enum tcpx__sleeping */
     _Atomic int wake_fd;
-    _Atomic int polling;
 
     const struct tcpx__world *world;
     struct tcpx__failure failure;
@@ -78,7 +82,7 @@ void tcpx__task_set(tcpx_task *t);
 void tcpx__task_retain(tcpx_task *t);
 void tcpx__task_drop(tcpx_task *t);
 
-/* Waits until no tcpx_task_cancel() is looking at the task any more. */
+/* Waits until nobody who cancels or unparks is looking at the task. */
 void tcpx__task_settle(tcpx_task *t);
 
 /*

@@ -28,21 +28,21 @@
 
 #define TCPX__CLOSING 0x80000000u
 
-/* Bits of tcpx__handle.flags, written only before the handle is shared. */
+/* Bits of tcpx__handle.flags.  All are set before the handle is shared, but
+   TCPX__NONBLOCK, which the first sendfile adds. */
 enum tcpx__handle_flags {
     /* The open file is shared with who knows whom: no timeouts, no
        O_NONBLOCK, no shutdown(2) to wake a reader. */
     TCPX__SHARED = 1,
     TCPX__UNIX = 2,      /* AF_UNIX */
     TCPX__LISTENER = 4,  /* accepts; O_NONBLOCK */
-    TCPX__NONBLOCK = 8,  /* O_NONBLOCK is set on the open file */
-    TCPX__PIPE = 16      /* no socket: read(2) and write(2) */
+    TCPX__NONBLOCK = 8   /* O_NONBLOCK is set on the open file */
 };
 
 struct tcpx__handle {
     int fd;
-    uint8_t flags;
-    uint8_t mistrust; /* a timeout of ours was changed by another holder */
+    _Atomic uint8_t flags;
+    _Atomic uint8_t mistrust; /* another holder changed a timeout of ours */
     _Atomic int16_t canceled; /* 0, or the code that waits end with */
     _Atomic uint32_t guard;   /* cancellers looking, and TCPX__CLOSING */
     uint32_t spin;            /* ns to try before sleeping */

@@ -28,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <tcpx/error.h>
 #include "base/task.h"
 #include "io/handle.h"
 
@@ -41,6 +42,13 @@ struct tcpx__poll_item {
 
 struct tcpx__world {
     const char *name;
+
+    /*
+     * Waits until h is ready for events (POLLIN or POLLOUT), has failed, or
+     * ended.  0 is a hint and may be wrong: the caller tries again.  A cancel
+     * of the task that strikes here cancels h too, unless h is a listener.
+     */
+    int (*await)(struct tcpx__handle *h, short events, tcpx_time deadline);
 
     /* Receives at most len bytes; 0 is the end of the stream. */
     ssize_t (*recv)(struct tcpx__handle *h, void *buf, size_t len,
@@ -97,6 +105,33 @@ struct tcpx__world {
 };
 
 extern const struct tcpx__world tcpx__world_thread;
+
+/* What a receive of n says: bytes always count; but the end, or an error, of
+   a handle that was canceled is only the cancel's doing. */
+static inline ssize_t tcpx__recv_verdict(const struct tcpx__handle *h,
+                                         ssize_t n)
+{
+    int canceled = n > 0 ? 0 : tcpx__handle_canceled(h);
+
+    return canceled ? canceled : n;
+}
+
+/*
+ * The operations of a world of readiness: try, await, try again.  Shared by
+ * threads and by fibers over epoll.
+ */
+ssize_t tcpx__ready_recv(struct tcpx__handle *h, void *buf, size_t len,
+                         tcpx_time deadline);
+ssize_t tcpx__ready_send(struct tcpx__handle *h, const struct iovec *iov,
+                         size_t n, tcpx_time deadline);
+ssize_t tcpx__ready_sendfile(struct tcpx__handle *h, int in, int64_t *offset,
+                             size_t len, tcpx_time deadline);
+ssize_t tcpx__ready_splice(struct tcpx__handle *h, int pipe, int to_pipe,
+                           size_t len, tcpx_time deadline);
+int tcpx__ready_accept(struct tcpx__handle *h, struct sockaddr *peer,
+                       socklen_t *len, tcpx_time deadline);
+int tcpx__ready_connect_begin(int fd, const struct sockaddr *sa, socklen_t len);
+int tcpx__ready_connect_result(int fd);
 
 /* The world of the calling task; NULL if memory for the task ran out. */
 static inline const struct tcpx__world *tcpx__world(void)

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handle.c - a descriptor that tasks wait on and that anyone may cancel.
+ */
+#include "io/handle.h"
+
+#include <sys/socket.h>
+#include "base/sys.h"
+#include "base/util.h"
+#include "io/world.h"
+
+void tcpx__handle_init(struct tcpx__handle *h, int fd, unsigned flags)
+{
+    h->fd = fd;
+    atomic_init(&h->flags, (uint8_t)flags);
+    atomic_init(&h->mistrust, 0);
+    atomic_init(&h->canceled, 0);
+    atomic_init(&h->guard, 0);
+    h->spin = 0;
+    h->receive_timeout = flags & TCPX__SHARED ? -1 : 0;
+    for (size_t i = 0; i < TCPX__WAITERS; i++)
+        atomic_init(&h->waiters[i], NULL);
+}
+
+/* Whether a reader may be asleep in recv(2), where only the socket wakes it. */
+static int sleeps_in_recv(const struct tcpx__handle *h)
+{
+    return !(atomic_load_explicit(&h->flags, memory_order_relaxed) &
+             (TCPX__SHARED | TCPX__LISTENER));
+}
+
+void tcpx__handle_cancel(struct tcpx__handle *h, int code)
+{
+    int16_t none = 0;
+
+    if (atomic_fetch_add(&h->guard, 1) & TCPX__CLOSING) {
+        atomic_fetch_sub(&h->guard, 1);
+        return;
+    }
+    if (atomic_compare_exchange_strong(&h->canceled, &none, (int16_t)code)) {
+        /* SHUT_RD puts nothing on the wire, where SHUT_RDWR would give the
+           peer a clean end of an answer that was cut. */
+        if (sleeps_in_recv(h))
+            tcpx__sys_shutdown(h->fd, SHUT_RD);
+        for (size_t i = 0; i < TCPX__WAITERS; i++) {
+            tcpx_task *t = atomic_load(&h->waiters[i]);
+
+            if (t)
+                tcpx__unpark(t);
+        }
+    }
+    atomic_fetch_sub(&h->guard, 1);
+}
+
+int tcpx__handle_enter(struct tcpx__handle *h, tcpx_task *t, int own)
+{
+    int slot = -1;
+
+    for (int i = 0; i < TCPX__WAITERS && slot < 0; i++) {
+        tcpx_task *nobody = NULL;
+
+        if (atomic_compare_exchange_strong(&h->waiters[i], &nobody, t))
+            slot = i;
+    }
+    if (own)
+        atomic_store(&t->waiting, h);
+    return slot;
+}
+
+static void settle(struct tcpx__handle *h)
+{
+    while (TCPX__UNLIKELY(atomic_load(&h->guard) & ~TCPX__CLOSING))
+        tcpx__sys_yield();
+}
+
+void tcpx__handle_leave(struct tcpx__handle *h, tcpx_task *t, int slot)
+{
+    if (atomic_load_explicit(&t->waiting, memory_order_relaxed) == h) {
+        atomic_store(&t->waiting, NULL);
+        tcpx__task_settle(t);
+    }
+    if (slot >= 0) {
+        atomic_store(&h->waiters[slot], NULL);
+        settle(h);
+    }
+}
+
+void tcpx__handle_seal(struct tcpx__handle *h)
+{
+    atomic_fetch_or(&h->guard, TCPX__CLOSING);
+    settle(h);
+}

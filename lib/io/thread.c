@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * thread.c - the world of a task that is a thread of its own.
+ *
+ * Descriptors stay blocking.  A receive sleeps in recv(2) itself, its limit
+ * kept in SO_RCVTIMEO, which is free while it need not change; everything else
+ * tries without waiting and sleeps in ppoll(2) beside the task's eventfd.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/time.h>
+#include "base/sys.h"
+#include "base/util.h"
+#include "io/thread.h"
+#include "io/world.h"
+
+/* Below this much time left a receive polls: SO_RCVTIMEO counts in jiffies. */
+#define SHORT_WAIT (20 * TCPX_MSEC)
+
+/*
+ * Why a wait on h must end: its own cancel, or the task's, which takes a
+ * connection with it; a listener serves others.
+ */
+static int struck(struct tcpx__handle *h, tcpx_task *t)
+{
+    if (TCPX__UNLIKELY(atomic_load(&t->canceled))) {
+        if (h->flags & TCPX__LISTENER)
+            return TCPX_ECANCELED;
+        tcpx__handle_cancel(h, TCPX_ECANCELED);
+    }
+    return tcpx__handle_canceled(h);
+}
+
+static int thread_await(struct tcpx__handle *h, short events,
+                        tcpx_time deadline)
+{
+    tcpx_task *t = tcpx__task();
+    struct pollfd items[2] = {{.fd = h->fd, .events = events},
+                              {.fd = tcpx__thread_wake_fd(t), .events = POLLIN}};
+    int slot = tcpx__handle_enter(h, t, !(h->flags & TCPX__LISTENER));
+    int err = 0;
+
+    for (;;) {
+        tcpx_time now = tcpx__sys_now();
+        int rc;
+
+        atomic_store(&t->sleeping, TCPX__IN_POLL);
+        err = struck(h, t);
+        if (!err && now >= deadline)
+            err = TCPX_EDEADLINE;
+        if (err)
+            break;
+        rc = tcpx__thread_poll(t, items, 2,
+                               tcpx__slice(now, deadline,
+                                           slot < 0 || items[1].fd < 0));
+        if (rc < 0) {
+            err = rc;
+            break;
+        }
+        if (items[0].revents) {
+            err = struck(h, t);
+            break;
+        }
+    }
+    atomic_store(&t->sleeping, TCPX__AWAKE);
+    tcpx__handle_leave(h, t, slot);
+    return err;
+}
+
+/*
+ * Sees to it that SO_RCVTIMEO ends a receive at the deadline at the latest:
+ * the largest power of two not above what remains, changed only if what is in
+ * force is too long or under a quarter of it.  A constant timeout then never
+ * costs a system call, an absolute deadline one for each halving.
+ * Returns 0, or -1 if polling must do.
+ */
+static int arm_timeout(struct tcpx__handle *h, tcpx_time left)
+{
+    int64_t in_force = h->receive_timeout;
+    int64_t wanted = 0;
+    struct timeval tv;
+
+    if (left == TCPX_FOREVER) {
+        if (in_force == 0)
+            return 0;
+    } else {
+        if (left < SHORT_WAIT)
+            return -1;
+        if (in_force > 0 && in_force <= left && in_force >= left / 4)
+            return 0;
+        wanted = INT64_C(1) << (63 - __builtin_clzll((uint64_t)left));
+    }
+    tv.tv_sec = (time_t)(wanted / TCPX_SEC);
+    tv.tv_usec = (suseconds_t)(wanted % TCPX_SEC / TCPX_USEC);
+    if (tcpx__sys_setsockopt(h->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)))
+        return -1;
+    h->receive_timeout = wanted;
+    return 0;
+}
+
+/* Tries for a while before a sleep: a wake-up of a CPU that was halted costs
+   more than the wait for an answer that is under way. */
+static ssize_t spin(struct tcpx__handle *h, void *buf, size_t len,
+                    tcpx_time deadline)
+{
+    tcpx_time now = tcpx__sys_now();
+    tcpx_time until = now + h->spin;
+
+    if (until > deadline)
+        until = deadline;
+    for (;;) {
+        ssize_t n = tcpx__sys_recv(h->fd, buf, len, MSG_DONTWAIT);
+
+        if (n != -EAGAIN && n != -EINTR)
+            return tcpx__recv_verdict(h, n);
+        if (tcpx__handle_canceled(h) || tcpx__sys_now() >= until)
+            return -EAGAIN;
+    }
+}
+
+/*
+ * One recv(2) that sleeps.  The task names itself where a cancel of it looks;
+ * a cancel of h needs no name here, for SHUT_RD ends the call.
+ */
+static ssize_t recv_asleep(struct tcpx__handle *h, tcpx_task *t, void *buf,
+                           size_t len)
+{
+    ssize_t n;
+
+    atomic_store(&t->waiting, h);
+    if (TCPX__UNLIKELY(atomic_load(&t->canceled)))
+        n = tcpx__sys_recv(h->fd, buf, len, MSG_DONTWAIT);
+    else
+        n = tcpx__sys_recv(h->fd, buf, len, 0);
+    if (TCPX__UNLIKELY(n == -EAGAIN && atomic_load(&t->canceled)))
+        tcpx__handle_cancel(h, TCPX_ECANCELED);
+    atomic_store(&t->waiting, NULL);
+    tcpx__task_settle(t);
+    return n;
+}
+
+static ssize_t thread_recv(struct tcpx__handle *h, void *buf, size_t len,
+                           tcpx_time deadline)
+{
+    tcpx_task *t = tcpx__task();
+    tcpx_time left = TCPX_FOREVER;
+    tcpx_time now = 0;
+
+    if (TCPX__UNLIKELY(h->spin != 0) && deadline > 0) {
+        ssize_t n = spin(h, buf, len, deadline);
+
+        if (n != -EAGAIN)
+            return n;
+    }
+    for (;;) {
+        ssize_t n;
+
+        if ((h->flags & (TCPX__SHARED | TCPX__NONBLOCK)) || h->mistrust ||
+            deadline <= 0)
+            return tcpx__ready_recv(h, buf, len, deadline);
+        if (deadline != TCPX_FOREVER) {
+            now = tcpx__sys_now();
+            left = deadline - now;
+        }
+        if (arm_timeout(h, left))
+            return tcpx__ready_recv(h, buf, len, deadline);
+        n = tcpx__recv_verdict(h, recv_asleep(h, t, buf, len));
+        if (n != -EAGAIN && n != -EINTR)
+            return n;
+        /* Far too early: whoever shares the socket changed its timeout, or
+           made it non-blocking. */
+        if (n == -EAGAIN &&
+            (deadline == TCPX_FOREVER ||
+             tcpx__sys_now() - now < h->receive_timeout / 2))
+            h->mistrust = 1;
+    }
+}
+
+static int thread_park(tcpx_time deadline)
+{
+    tcpx_task *t = tcpx__task();
+    int err = 0;
+
+    for (;;) {
+        uint32_t wakes;
+
+        atomic_store(&t->sleeping, TCPX__IN_FUTEX);
+        wakes = atomic_load(&t->wakes);
+        if (wakes != t->seen) {
+            t->seen = wakes;
+            break;
+        }
+        if (atomic_load(&t->canceled)) {
+            err = TCPX_ECANCELED;
+            break;
+        }
+        if (deadline <= 0 ||
+            (deadline != TCPX_FOREVER && tcpx__sys_now() >= deadline)) {
+            err = TCPX_EDEADLINE;
+            break;
+        }
+        tcpx__sys_futex_wait(&t->wakes, wakes, deadline);
+    }
+    atomic_store(&t->sleeping, TCPX__AWAKE);
+    return err;
+}
+
+static void thread_unpark(tcpx_task *t)
+{
+    static const uint64_t one = 1;
+
+    atomic_fetch_add(&t->lookers, 1);
+    if (!atomic_load(&t->ended)) {
+        int fd;
+
+        atomic_fetch_add(&t->wakes, 1);
+        switch (atomic_load(&t->sleeping)) {
+        case TCPX__IN_FUTEX:
+            tcpx__sys_futex_wake(&t->wakes);
+            break;
+        case TCPX__IN_POLL:
+            /* A full eventfd says EAGAIN and is readable all the same. */
+            fd = atomic_load(&t->wake_fd);
+            if (fd >= 0)
+                tcpx__sys_write(fd, &one, sizeof(one));
+            break;
+        default:
+            break;
+        }
+    }
+    atomic_fetch_sub(&t->lookers, 1);
+}
+
+static void thread_forget(struct tcpx__handle *h)
+{
+    (void)h; /* a thread remembers nothing of a descriptor between calls */
+}
+
+static void thread_close(struct tcpx__handle *h)
+{
+    tcpx__sys_close(h->fd);
+}
+
+const struct tcpx__world tcpx__world_thread = {
+    .name = "thread",
+    .await = thread_await,
+    .recv = thread_recv,
+    .send = tcpx__ready_send,
+    .sendfile = tcpx__ready_sendfile,
+    .splice = tcpx__ready_splice,
+    .accept = tcpx__ready_accept,
+    .connect_begin = tcpx__ready_connect_begin,
+    .connect_result = tcpx__ready_connect_result,
+    .wait = tcpx__thread_wait,
+    .forget = thread_forget,
+    .close = thread_close,
+    .park = thread_park,
+    .unpark = thread_unpark,
+};

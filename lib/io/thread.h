@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * thread.h - how a thread sleeps in ppoll(2) beside its task's eventfd.
+ */
+#ifndef TCPX_IO_THREAD_H
+#define TCPX_IO_THREAD_H
+
+#include <poll.h>
+#include "io/world.h"
+
+/* The eventfd of t, made at its first poll; -1 if the file table is full, and
+   then every wait is cut into slices. */
+int tcpx__thread_wake_fd(tcpx_task *t);
+
+/*
+ * Sleeps until a descriptor is ready, the task is woken or `until`; the last
+ * of n items is the task's own.  The caller has set t->sleeping and tested for
+ * a cancel since.  Returns what ppoll(2) does; an interrupted sleep is 0.
+ */
+int tcpx__thread_poll(tcpx_task *t, struct pollfd *items, nfds_t n,
+                      tcpx_time until);
+
+/* The end of one sleep: a wait that nobody could wake must look up by itself. */
+static inline tcpx_time tcpx__slice(tcpx_time now, tcpx_time deadline,
+                                    int blind)
+{
+    tcpx_time until = now + TCPX__BLIND_SLICE;
+
+    return blind && until < deadline ? until : deadline;
+}
+
+int tcpx__thread_wait(struct tcpx__poll_item *items, size_t n,
+                      tcpx_time deadline);
+
+#endif

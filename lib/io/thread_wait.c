@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * thread_wait.c - a thread waits for several descriptors at once.
+ */
+#include "io/thread.h"
+
+#include <errno.h>
+#include "base/sys.h"
+#include "base/util.h"
+
+int tcpx__thread_wake_fd(tcpx_task *t)
+{
+    int fd = atomic_load(&t->wake_fd);
+
+    if (fd < 0) {
+        fd = tcpx__sys_eventfd();
+        if (fd < 0)
+            return -1;
+        atomic_store(&t->wake_fd, fd);
+    }
+    return fd;
+}
+
+int tcpx__thread_poll(tcpx_task *t, struct pollfd *items, nfds_t n,
+                      tcpx_time until)
+{
+    struct timespec left;
+    struct timespec *limit = NULL;
+    int rc;
+
+    if (until != TCPX_FOREVER) {
+        tcpx_time ns = until - tcpx__sys_now();
+
+        if (ns < 0)
+            ns = 0;
+        left.tv_sec = (time_t)(ns / TCPX_SEC);
+        left.tv_nsec = (long)(ns % TCPX_SEC);
+        limit = &left;
+    }
+    rc = tcpx__sys_ppoll(items, n, limit);
+    if (rc > 0 && items[n - 1].revents) {
+        uint64_t count;
+
+        tcpx__sys_read(items[n - 1].fd, &count, sizeof(count));
+    }
+    atomic_store(&t->sleeping, TCPX__AWAKE);
+    return rc == -EINTR ? 0 : rc;
+}
+
+/* Everything that one wait needs, on the stack for the usual few items. */
+struct wait_set {
+    struct pollfd *polls; /* n + 1: the last is the task's own */
+    int *slots;           /* of the items' handles; -1: unnamed */
+    int blind;            /* somebody who cancels could not find this task */
+};
+
+static void enter(struct wait_set *set, tcpx_task *t,
+                  const struct tcpx__poll_item *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct tcpx__poll_item *item = &items[i];
+
+        set->polls[i] = (struct pollfd){.fd = item->fd, .events = item->want};
+        set->slots[i] = -1;
+        if (item->handle && item->fd >= 0) {
+            set->slots[i] = tcpx__handle_enter(item->handle, t, 0);
+            set->blind |= set->slots[i] < 0;
+        }
+    }
+    set->polls[n] =
+        (struct pollfd){.fd = tcpx__thread_wake_fd(t), .events = POLLIN};
+    set->blind |= set->polls[n].fd < 0;
+}
+
+static void leave(struct wait_set *set, tcpx_task *t,
+                  const struct tcpx__poll_item *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].handle && items[i].fd >= 0)
+            tcpx__handle_leave(items[i].handle, t, set->slots[i]);
+    }
+}
+
+/* Counts what is ready, a canceled handle included: its next call says so. */
+static int collect(const struct wait_set *set, struct tcpx__poll_item *items,
+                   size_t n)
+{
+    int ready = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        items[i].got = 0;
+        if (items[i].fd < 0)
+            continue;
+        items[i].got = set->polls[i].revents;
+        if (items[i].handle && tcpx__handle_canceled(items[i].handle))
+            items[i].got |= POLLERR;
+        ready += items[i].got != 0;
+    }
+    return ready;
+}
+
+static int wait_in_set(struct wait_set *set, tcpx_task *t,
+                       struct tcpx__poll_item *items, size_t n,
+                       tcpx_time deadline)
+{
+    for (;;) {
+        tcpx_time until = deadline;
+        uint32_t wakes;
+        int ready;
+        int rc;
+
+        atomic_store(&t->sleeping, TCPX__IN_POLL);
+        ready = collect(set, items, n);
+        wakes = atomic_load(&t->wakes);
+        if (ready || wakes != t->seen || atomic_load(&t->canceled))
+            until = TCPX_NOW;
+        else if (set->blind)
+            until = tcpx__slice(tcpx__sys_now(), deadline, 1);
+        rc = tcpx__thread_poll(t, set->polls, (nfds_t)n + 1, until);
+        if (rc < 0)
+            return rc;
+        ready = collect(set, items, n);
+        if (ready)
+            return ready;
+        if (atomic_load(&t->canceled))
+            return TCPX_ECANCELED;
+        wakes = atomic_load(&t->wakes);
+        if (wakes != t->seen) {
+            t->seen = wakes;
+            return 0;
+        }
+        if (deadline != TCPX_FOREVER && tcpx__sys_now() >= deadline)
+            return TCPX_EDEADLINE;
+    }
+}
+
+int tcpx__thread_wait(struct tcpx__poll_item *items, size_t n,
+                      tcpx_time deadline)
+{
+    tcpx_task *t = tcpx__task();
+    struct pollfd few_polls[9] = {{.fd = -1}};
+    int few_slots[8];
+    struct wait_set set = {.polls = few_polls, .slots = few_slots};
+    void *memory = NULL;
+    int rc;
+
+    if (n > TCPX__COUNT(few_slots)) {
+        memory = tcpx__malloc((n + 1) * (sizeof(struct pollfd) + sizeof(int)));
+        if (!memory)
+            return -ENOMEM;
+        set.polls = memory;
+        set.slots = (int *)(void *)(set.polls + n + 1);
+    }
+    enter(&set, t, items, n);
+    for (size_t i = 0; i <= n; i++)
+        set.polls[i].revents = 0;
+    rc = wait_in_set(&set, t, items, n, deadline);
+    atomic_store(&t->sleeping, TCPX__AWAKE);
+    leave(&set, t, items, n);
+    tcpx__free(memory);
+    return rc;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conn.c - a connection's life, and what can be asked without the kernel.
+ */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+tcpx_conn *tcpx__conn_new(int fd, unsigned flags, const struct sockaddr *peer,
+                          socklen_t len)
+{
+    tcpx_conn *c = tcpx__calloc(sizeof(*c));
+
+    if (!c)
+        return NULL;
+    tcpx__handle_init(&c->h, fd, flags);
+    atomic_init(&c->refs, 1);
+    c->in.search = TCPX__SEARCH_NONE;
+    if (!(flags & TCPX__UNIX) && peer && len <= sizeof(c->peer)) {
+        memcpy(&c->peer, peer, len);
+        c->peer_len = len;
+    }
+    return c;
+}
+
+tcpx_conn *tcpx_conn_ref(tcpx_conn *c)
+{
+    if (c)
+        atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void tcpx_conn_unref(tcpx_conn *c)
+{
+    /* Whoever frees must see what the others wrote before they let go. */
+    if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    tcpx__free(c->in.data);
+    tcpx__free(atomic_load(&c->kept));
+    tcpx__free(atomic_load(&c->peer_text));
+    tcpx__free(atomic_load(&c->local_text));
+    tcpx__free(c);
+}
+
+void tcpx__conn_dispose(tcpx_conn *c, int reset)
+{
+    const struct tcpx__world *world = tcpx__world();
+
+    tcpx__handle_seal(&c->h);
+    if (reset) {
+        struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+        tcpx__sys_setsockopt(c->h.fd, SOL_SOCKET, SO_LINGER, &at_once,
+                             sizeof(at_once));
+    }
+    if (world) {
+        world->forget(&c->h);
+        world->close(&c->h);
+    } else {
+        tcpx__sys_close(c->h.fd);
+    }
+    tcpx_conn_unref(c);
+}
+
+void tcpx_cancel(tcpx_conn *c)
+{
+    int saved = errno; /* a signal handler must leave it as it was */
+
+    if (c)
+        tcpx__handle_cancel(&c->h, TCPX_ECANCELED);
+    errno = saved;
+}
+
+int tcpx__conn_settle_connect(tcpx_conn *c, tcpx_time deadline)
+{
+    const struct tcpx__world *world = tcpx__world();
+    int err;
+
+    if (!atomic_load(&c->connecting))
+        return 0;
+    while ((err = world->connect_result(c->h.fd)) == -EINPROGRESS) {
+        if (deadline <= 0)
+            return TCPX_EDEADLINE;
+        err = world->await(&c->h, POLLOUT, deadline);
+        if (err)
+            return err;
+    }
+    if (tcpx__is_final(err)) {
+        /* The kernel tells why only once. */
+        tcpx__conn_latch_read(c, err);
+        tcpx__conn_latch_write(c, err);
+    }
+    if (!err)
+        atomic_store(&c->connecting, 0);
+    return err;
+}
+
+int tcpx__conn_fail(const tcpx_conn *c, int err, const char *operation)
+{
+    if (c->peer_len)
+        return tcpx__fail_at(err, operation, &c->peer.sa, c->peer_len);
+    return tcpx__fail(err, operation, tcpx_conn_peer(c));
+}
+
+int tcpx_conn_fd(const tcpx_conn *c)
+{
+    return c ? c->h.fd : -1;
+}
+
+uint64_t tcpx_conn_bytes_read(const tcpx_conn *c)
+{
+    return c ? atomic_load_explicit(&c->bytes_read, memory_order_relaxed) : 0;
+}
+
+uint64_t tcpx_conn_bytes_written(const tcpx_conn *c)
+{
+    return c ? atomic_load_explicit(&c->bytes_written, memory_order_relaxed)
+             : 0;
+}
+
+int tcpx_conn_state(const tcpx_conn *c)
+{
+    int state = 0;
+
+    if (!c)
+        return 0;
+    if (atomic_load(&c->connecting))
+        state |= TCPX_STATE_CONNECTING;
+    if (atomic_load(&c->peer_finished))
+        state |= TCPX_STATE_PEER_FINISHED;
+    if (atomic_load(&c->finished))
+        state |= TCPX_STATE_FINISHED;
+    if (atomic_load(&c->cut) || atomic_load(&c->kept))
+        state |= TCPX_STATE_CUT;
+    if (atomic_load(&c->read_error) || atomic_load(&c->write_error))
+        state |= TCPX_STATE_FAILED;
+    if (tcpx__handle_canceled(&c->h))
+        state |= TCPX_STATE_CANCELED;
+    return state;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conn.h - a connection, from the inside.
+ *
+ * Two directions, each with one user at a time (reading, writing), its own
+ * latched error and its own count of bytes.  What a direction owns is written
+ * by its user alone; what the other side looks at is atomic.
+ */
+#ifndef TCPX_NET_CONN_H
+#define TCPX_NET_CONN_H
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/time.h>
+#include <tcpx/conn.h>
+#include <tcpx/error.h>
+#include "base/sys.h"
+#include "base/util.h"
+#include "io/world.h"
+
+/*
+ * Bytes that were read ahead: data[start..end).  The first `looked` of them
+ * were searched in vain by the last line, delimiter or frame read, which was
+ * of kind `search`; `stale` tells that all of them were, and that only more
+ * bytes can make that read succeed: tcpx_wait() then does not count them.
+ */
+struct tcpx__buffer {
+    unsigned char *data;
+    size_t start;
+    size_t end;
+    size_t cap;
+    size_t looked;
+    int16_t search;
+    _Atomic uint8_t stale;
+};
+
+/* What a printf or frame left unsent; goes out before anything else. */
+struct tcpx__kept {
+    size_t start;
+    size_t end;
+    unsigned char data[];
+};
+
+struct tcpx_conn {
+    struct tcpx__handle h;
+    _Atomic unsigned refs;
+    _Atomic uint8_t reading;       /* claimed by a reader */
+    _Atomic uint8_t writing;       /* claimed by a writer */
+    _Atomic uint8_t peer_finished; /* recv gave 0 */
+    _Atomic uint8_t finished;      /* we half-closed */
+    _Atomic uint8_t connecting;    /* .start_only, outcome unknown */
+    uint8_t restore;               /* enum tcpx__restore */
+    _Atomic int16_t read_error;    /* latched: what every read ends with */
+    _Atomic int16_t write_error;   /* latched: what every write ends with */
+    _Atomic int16_t reset_seen;    /* met by a write; readers learn it last */
+    _Atomic int16_t cut;           /* what stopped an answer before its end */
+    _Atomic uint64_t bytes_read;
+    _Atomic uint64_t bytes_written;
+    struct tcpx__buffer in;
+    struct tcpx__kept *_Atomic kept;
+    struct timeval old_timeout; /* of an adopted socket, to be restored */
+    char *_Atomic peer_text;
+    char *_Atomic local_text;
+    socklen_t peer_len; /* 0 for a Unix socket */
+    union {
+        struct sockaddr sa;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } peer;
+};
+
+_Static_assert(sizeof(struct tcpx_conn) <= 256,
+               "a connection takes at most 256 bytes before it buffers");
+
+/* What tcpx_conn_release() puts back on an adopted socket. */
+enum tcpx__restore { TCPX__RESTORE_TIMEOUT = 1, TCPX__RESTORE_BLOCKING = 2 };
+
+/*
+ * A connection over fd, which it owns from then on; flags as in
+ * tcpx__handle_init().  peer may be NULL for a socket of the Unix family,
+ * whose name is asked for when it is wanted.  NULL if memory ran out.
+ */
+tcpx_conn *tcpx__conn_new(int fd, unsigned flags, const struct sockaddr *peer,
+                          socklen_t len);
+
+/* Closes the descriptor, with a reset if asked, and gives up the reference. */
+void tcpx__conn_dispose(tcpx_conn *c, int reset);
+
+/* Sees how a .start_only connect went; 0 once it is a connection. */
+int tcpx__conn_settle_connect(tcpx_conn *c, tcpx_time deadline);
+
+/*
+ * Begins and ends a read or write: checks the deadline, claims the direction
+ * (-EBUSY), tells a cancel.  Each begin that returned 0 needs its end, which
+ * returns `result`, having recorded it as a failure of `operation` if it is.
+ */
+int tcpx__read_begin(tcpx_conn *c, tcpx_time deadline);
+ssize_t tcpx__read_end(tcpx_conn *c, ssize_t result, const char *operation);
+int tcpx__write_begin(tcpx_conn *c, tcpx_time deadline);
+ssize_t tcpx__write_end(tcpx_conn *c, ssize_t result, const char *operation);
+
+/* Records a failure about c and returns it. */
+int tcpx__conn_fail(const tcpx_conn *c, int err, const char *operation);
+
+/*
+ * Receives past the buffer, latching what is final.  Returns a count, 0 at the
+ * end of the stream, or an error.  The reader's alone.
+ */
+ssize_t tcpx__conn_receive(tcpx_conn *c, void *buf, size_t len,
+                           tcpx_time deadline);
+
+/* Takes up to len bytes out of the buffer and counts them as read; buf NULL
+   drops them. */
+size_t tcpx__conn_take(tcpx_conn *c, void *buf, size_t len);
+
+/*
+ * Receives more into the buffer, which grows by what it holds, up to `limit`
+ * bytes in all.  Returns the count of new bytes; 0 at the end of the stream;
+ * TCPX_ETOOLONG if limit bytes are there already; or an error.
+ */
+ssize_t tcpx__conn_fill(tcpx_conn *c, size_t limit, tcpx_time deadline);
+
+static inline size_t tcpx__conn_buffered(const tcpx_conn *c)
+{
+    return c->in.end - c->in.start;
+}
+
+static inline unsigned char *tcpx__conn_data(const tcpx_conn *c)
+{
+    return c->in.data + c->in.start;
+}
+
+/*
+ * Remembers how far a search of kind `search` has looked, so that the next one
+ * of the same kind goes on from there; `stale` as in struct tcpx__buffer.
+ */
+void tcpx__conn_looked(tcpx_conn *c, int search, size_t looked, int stale);
+
+/* Where a search of kind `search` may begin. */
+size_t tcpx__conn_search_from(const tcpx_conn *c, int search);
+
+/*
+ * Kinds of search: 0 to 255 a delimiter, then these.  A plain read or a peek
+ * makes what was looked at count again: tcpx__conn_forget_search().
+ */
+enum tcpx__search { TCPX__SEARCH_NONE = -1, TCPX__SEARCH_FRAME = 256 };
+
+static inline void tcpx__conn_forget_search(tcpx_conn *c)
+{
+    c->in.search = TCPX__SEARCH_NONE;
+    c->in.looked = 0;
+    atomic_store_explicit(&c->in.stale, 0, memory_order_relaxed);
+}
+
+/* Sends some of n parts, latching what is final; the writer's alone. */
+ssize_t tcpx__conn_send(tcpx_conn *c, const struct iovec *iov, size_t n,
+                        tcpx_time deadline);
+
+/* Counts bytes that the kernel took. */
+void tcpx__conn_count_written(tcpx_conn *c, size_t n);
+
+/* Latches what a write, or a read, met: for ever. */
+void tcpx__conn_latch_write(tcpx_conn *c, int err);
+void tcpx__conn_latch_read(tcpx_conn *c, int err);
+
+/* Whether err is the end of a direction, as against a shortage or a limit. */
+int tcpx__is_final(int err);
+
+/* Sends what a printf or frame left behind.  0 once nothing is kept. */
+int tcpx__conn_send_kept(tcpx_conn *c, tcpx_time deadline);
+
+/*
+ * Sends all the parts, what is kept first; *done, which begins at 0, counts
+ * the bytes of the parts.  Sets or clears the cut.  The body of every write
+ * that is all or error.
+ */
+int tcpx__conn_send_all(tcpx_conn *c, const struct iovec *iov, size_t n,
+                        size_t *done, tcpx_time deadline);
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * read.c - reading what is there, exactly so much, and the buffer behind both.
+ *
+ * Plain reads go straight into the caller's memory; only what a line, frame or
+ * peek had to read ahead lies in the buffer, and comes first.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include "net/conn.h"
+
+#define FIRST_BUFFER 4096
+/* A buffer that grew beyond this goes back to the heap when it is empty. */
+#define KEEP_BUFFER 16384
+
+int tcpx__is_final(int err)
+{
+    switch (err) {
+    case 0:
+    case TCPX_EDEADLINE:
+    case TCPX_ECANCELED: /* kept in the handle, as is the limit */
+    case TCPX_ELIMIT:
+    case -ENOMEM:
+    case -ENOBUFS:
+    case -EFAULT:
+    case -EINVAL:
+    case -EINPROGRESS:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+void tcpx__conn_latch_read(tcpx_conn *c, int err)
+{
+    int16_t none = 0;
+
+    atomic_compare_exchange_strong(&c->read_error, &none, (int16_t)err);
+}
+
+int tcpx__read_begin(tcpx_conn *c, tcpx_time deadline)
+{
+    int canceled;
+
+    if (TCPX__UNLIKELY(tcpx__is_duration(deadline)))
+        return tcpx__fail_because(-EINVAL, "read", NULL,
+                                  "a duration was passed as deadline; use "
+                                  "tcpx_after()");
+    if (TCPX__UNLIKELY(!tcpx__task()))
+        return -ENOMEM;
+    if (TCPX__UNLIKELY(
+            atomic_exchange_explicit(&c->reading, 1, memory_order_acquire)))
+        return tcpx__conn_fail(c, -EBUSY, "read");
+    canceled = tcpx__handle_canceled(&c->h);
+    if (TCPX__UNLIKELY(canceled))
+        return (int)tcpx__read_end(c, canceled, "read");
+    return 0;
+}
+
+ssize_t tcpx__read_end(tcpx_conn *c, ssize_t result, const char *operation)
+{
+    if (TCPX__UNLIKELY(result < 0))
+        tcpx__conn_fail(c, (int)result, operation);
+    atomic_store_explicit(&c->reading, 0, memory_order_release);
+    return result;
+}
+
+static void count_read(tcpx_conn *c, size_t n)
+{
+    /* One task writes it, so that a plain add will do; others only look. */
+    uint64_t sum =
+        atomic_load_explicit(&c->bytes_read, memory_order_relaxed) + n;
+
+    atomic_store_explicit(&c->bytes_read, sum, memory_order_relaxed);
+}
+
+/* What recv 0 or an error means for every read from now on. */
+static ssize_t receive_ended(tcpx_conn *c, ssize_t n)
+{
+    int reset;
+
+    if (n < 0) {
+        if (tcpx__is_final((int)n))
+            tcpx__conn_latch_read(c, (int)n);
+        return n;
+    }
+    /* The kernel tells a reset once, and a write was told: what looks like the
+       end of the stream is where the reset cut it. */
+    reset = atomic_load(&c->reset_seen);
+    if (reset) {
+        tcpx__conn_latch_read(c, reset);
+        return reset;
+    }
+    atomic_store(&c->peer_finished, 1);
+    return 0;
+}
+
+ssize_t tcpx__conn_receive(tcpx_conn *c, void *buf, size_t len,
+                           tcpx_time deadline)
+{
+    int err = atomic_load_explicit(&c->read_error, memory_order_relaxed);
+    ssize_t n;
+
+    if (TCPX__UNLIKELY(err != 0))
+        return err;
+    if (TCPX__UNLIKELY(
+            atomic_load_explicit(&c->peer_finished, memory_order_relaxed)))
+        return 0;
+    if (TCPX__UNLIKELY(
+            atomic_load_explicit(&c->connecting, memory_order_relaxed))) {
+        err = tcpx__conn_settle_connect(c, deadline);
+        if (err)
+            return err;
+    }
+    n = tcpx__world()->recv(&c->h, buf, len, deadline);
+    return TCPX__LIKELY(n > 0) ? n : receive_ended(c, n);
+}
+
+size_t tcpx__conn_take(tcpx_conn *c, void *buf, size_t len)
+{
+    struct tcpx__buffer *in = &c->in;
+    size_t n = in->end - in->start;
+
+    if (n > len)
+        n = len;
+    if (n == 0)
+        return 0;
+    if (buf)
+        memcpy(buf, in->data + in->start, n);
+    in->start += n;
+    count_read(c, n);
+    tcpx__conn_forget_search(c);
+    if (in->start == in->end) {
+        in->start = in->end = 0;
+        if (in->cap > KEEP_BUFFER) {
+            tcpx__free(in->data);
+            in->data = NULL;
+            in->cap = 0;
+        }
+    }
+    return n;
+}
+
+/* Makes room for more behind what is buffered; grows by doubling, so that
+   memory follows what has arrived and not what was announced. */
+static int make_room(struct tcpx__buffer *in)
+{
+    size_t held = in->end - in->start;
+    size_t cap = FIRST_BUFFER;
+    unsigned char *data;
+
+    if (in->end < in->cap)
+        return 0;
+    if (in->start > 0 && held <= in->cap / 2) {
+        memmove(in->data, in->data + in->start, held);
+        in->start = 0;
+        in->end = held;
+        return 0;
+    }
+    while (cap <= held && cap <= SSIZE_MAX / 2)
+        cap *= 2;
+    data = tcpx__malloc(cap);
+    if (!data)
+        return -ENOMEM;
+    if (held)
+        memcpy(data, in->data + in->start, held);
+    tcpx__free(in->data);
+    in->data = data;
+    in->cap = cap;
+    in->start = 0;
+    in->end = held;
+    return 0;
+}
+
+ssize_t tcpx__conn_fill(tcpx_conn *c, size_t limit, tcpx_time deadline)
+{
+    struct tcpx__buffer *in = &c->in;
+    ssize_t n;
+    int err;
+
+    if (in->end - in->start >= limit)
+        return TCPX_ETOOLONG;
+    err = make_room(in);
+    if (err)
+        return err;
+    n = tcpx__conn_receive(c, in->data + in->end, in->cap - in->end, deadline);
+    if (n > 0) {
+        in->end += (size_t)n;
+        atomic_store_explicit(&in->stale, 0, memory_order_relaxed);
+    }
+    return n;
+}
+
+void tcpx__conn_looked(tcpx_conn *c, int search, size_t looked, int stale)
+{
+    c->in.search = (int16_t)search;
+    c->in.looked = looked;
+    atomic_store_explicit(&c->in.stale, (uint8_t)(stale != 0),
+                          memory_order_relaxed);
+}
+
+size_t tcpx__conn_search_from(const tcpx_conn *c, int search)
+{
+    return c->in.search == search ? c->in.looked : 0;
+}
+
+ssize_t tcpx_read(tcpx_conn *c, void *buf, size_t len, tcpx_time deadline)
+{
+    ssize_t n;
+    int err;
+
+    if (TCPX__UNLIKELY(!c || !buf || len == 0 || len > SSIZE_MAX))
+        return tcpx__fail(-EINVAL, "read", NULL);
+    err = tcpx__read_begin(c, deadline);
+    if (err)
+        return err;
+    n = (ssize_t)tcpx__conn_take(c, buf, len);
+    if (n == 0) {
+        n = tcpx__conn_receive(c, buf, len, deadline);
+        if (n > 0)
+            count_read(c, (size_t)n);
+    }
+    return tcpx__read_end(c, n, "read");
+}
+
+int tcpx_readn(tcpx_conn *c, void *buf, size_t len, size_t *done,
+               tcpx_time deadline)
+{
+    size_t got;
+    int err;
+
+    if (done)
+        *done = 0;
+    if (TCPX__UNLIKELY(!c || !buf || len == 0 || len > SSIZE_MAX))
+        return tcpx__fail(-EINVAL, "readn", NULL);
+    err = tcpx__read_begin(c, deadline);
+    if (err)
+        return err;
+    got = tcpx__conn_take(c, buf, len);
+    while (got < len) {
+        ssize_t n =
+            tcpx__conn_receive(c, (char *)buf + got, len - got, deadline);
+
+        if (n <= 0) {
+            err = n < 0 ? (int)n : got ? TCPX_ETRUNC : TCPX_EOF;
+            break;
+        }
+        got += (size_t)n;
+        count_read(c, (size_t)n);
+    }
+    if (done)
+        *done = got;
+    return (int)tcpx__read_end(c, err, "readn");
+}
+
+ssize_t tcpx_peek(tcpx_conn *c, void *buf, size_t len, tcpx_time deadline)
+{
+    ssize_t n = 1;
+    size_t held;
+    int err;
+
+    if (!c || !buf || len == 0 || len > SSIZE_MAX)
+        return tcpx__fail(-EINVAL, "peek", NULL);
+    err = tcpx__read_begin(c, deadline);
+    if (err)
+        return err;
+    tcpx__conn_forget_search(c);
+    held = tcpx__conn_buffered(c);
+    if (held < len) {
+        n = tcpx__conn_fill(c, len, held ? TCPX_NOW : deadline);
+        held = tcpx__conn_buffered(c);
+    }
+    if (held == 0)
+        return tcpx__read_end(c, n, "peek");
+    if (held > len)
+        held = len;
+    memcpy(buf, tcpx__conn_data(c), held);
+    return tcpx__read_end(c, (ssize_t)held, "peek");
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * write.c - writing what fits, and all or an error.
+ *
+ * A write that had to reach its end and did not leaves the connection cut,
+ * until a later one completes: ending it then must not look like the end of a
+ * whole answer.
+ */
+#include <errno.h>
+#include <limits.h>
+#include "net/conn.h"
+
+/* Parts handed to the kernel at a time: a KiB of stack, few enough calls. */
+#define PARTS 64
+
+/*
+ * A reset is told once, to whoever asks first.  After EPIPE there is nothing
+ * to pass on: the peer's FIN came before, or a reader was told already.
+ */
+void tcpx__conn_latch_write(tcpx_conn *c, int err)
+{
+    int16_t none = 0;
+
+    atomic_compare_exchange_strong(&c->write_error, &none, (int16_t)err);
+    none = 0;
+    if (err != -EPIPE)
+        atomic_compare_exchange_strong(&c->reset_seen, &none, (int16_t)err);
+}
+
+int tcpx__write_begin(tcpx_conn *c, tcpx_time deadline)
+{
+    int err;
+
+    if (TCPX__UNLIKELY(tcpx__is_duration(deadline)))
+        return tcpx__fail_because(-EINVAL, "write", NULL,
+                                  "a duration was passed as deadline; use "
+                                  "tcpx_after()");
+    if (TCPX__UNLIKELY(!tcpx__task()))
+        return -ENOMEM;
+    if (TCPX__UNLIKELY(
+            atomic_exchange_explicit(&c->writing, 1, memory_order_acquire)))
+        return tcpx__conn_fail(c, -EBUSY, "write");
+    err = tcpx__handle_canceled(&c->h);
+    if (!err)
+        err = atomic_load_explicit(&c->write_error, memory_order_relaxed);
+    if (!err && atomic_load_explicit(&c->finished, memory_order_relaxed))
+        err = -EPIPE; /* our own half-close; nothing to latch */
+    if (TCPX__UNLIKELY(err != 0))
+        return (int)tcpx__write_end(c, err, "write");
+    return 0;
+}
+
+ssize_t tcpx__write_end(tcpx_conn *c, ssize_t result, const char *operation)
+{
+    if (TCPX__UNLIKELY(result < 0))
+        tcpx__conn_fail(c, (int)result, operation);
+    atomic_store_explicit(&c->writing, 0, memory_order_release);
+    return result;
+}
+
+void tcpx__conn_count_written(tcpx_conn *c, size_t n)
+{
+    /* One task writes it, so that a plain add will do; others only look. */
+    uint64_t sum =
+        atomic_load_explicit(&c->bytes_written, memory_order_relaxed) + n;
+
+    atomic_store_explicit(&c->bytes_written, sum, memory_order_relaxed);
+}
+
+ssize_t tcpx__conn_send(tcpx_conn *c, const struct iovec *iov, size_t n,
+                        tcpx_time deadline)
+{
+    ssize_t sent;
+
+    if (TCPX__UNLIKELY(
+            atomic_load_explicit(&c->connecting, memory_order_relaxed))) {
+        int err = tcpx__conn_settle_connect(c, deadline);
+
+        if (err)
+            return err;
+    }
+    sent = tcpx__world()->send(&c->h, iov, n, deadline);
+    if (TCPX__LIKELY(sent > 0))
+        tcpx__conn_count_written(c, (size_t)sent);
+    else if (tcpx__is_final((int)sent))
+        tcpx__conn_latch_write(c, (int)sent);
+    return sent;
+}
+
+int tcpx__conn_send_kept(tcpx_conn *c, tcpx_time deadline)
+{
+    struct tcpx__kept *kept =
+        atomic_load_explicit(&c->kept, memory_order_relaxed);
+
+    if (TCPX__LIKELY(!kept))
+        return 0;
+    while (kept->start < kept->end) {
+        struct iovec part = {kept->data + kept->start,
+                             kept->end - kept->start};
+        ssize_t n = tcpx__conn_send(c, &part, 1, deadline);
+
+        if (n < 0)
+            return (int)n;
+        kept->start += (size_t)n;
+    }
+    atomic_store(&c->kept, NULL);
+    tcpx__free(kept);
+    return 0;
+}
+
+/* Fills window with the parts from *next on, *offset bytes into the first;
+   empty parts are left out, for a vector of nothing else would send 0. */
+static size_t take_window(struct iovec *window, const struct iovec *iov,
+                          size_t n, size_t next, size_t offset)
+{
+    size_t used = 0;
+
+    for (size_t i = next; i < n && used < PARTS; i++) {
+        size_t skip = i == next ? offset : 0;
+
+        if (iov[i].iov_len == skip)
+            continue;
+        window[used].iov_base = (char *)iov[i].iov_base + skip;
+        window[used].iov_len = iov[i].iov_len - skip;
+        used++;
+    }
+    return used;
+}
+
+static int send_parts(tcpx_conn *c, const struct iovec *iov, size_t n,
+                      size_t *done, tcpx_time deadline)
+{
+    struct iovec window[PARTS];
+    size_t next = 0;
+    size_t offset = 0;
+    size_t used;
+
+    while ((used = take_window(window, iov, n, next, offset)) > 0) {
+        ssize_t sent = tcpx__conn_send(c, window, used, deadline);
+
+        if (sent < 0)
+            return (int)sent;
+        *done += (size_t)sent;
+        offset += (size_t)sent;
+        while (next < n && offset >= iov[next].iov_len)
+            offset -= iov[next++].iov_len;
+    }
+    return 0;
+}
+
+/* One part needs no window, and is what most writes are. */
+static int send_part(tcpx_conn *c, const struct iovec *iov, size_t *done,
+                     tcpx_time deadline)
+{
+    while (*done < iov->iov_len) {
+        struct iovec rest = {(char *)iov->iov_base + *done,
+                             iov->iov_len - *done};
+        ssize_t sent = tcpx__conn_send(c, &rest, 1, deadline);
+
+        if (sent < 0)
+            return (int)sent;
+        *done += (size_t)sent;
+    }
+    return 0;
+}
+
+int tcpx__conn_send_all(tcpx_conn *c, const struct iovec *iov, size_t n,
+                        size_t *done, tcpx_time deadline)
+{
+    int err = tcpx__conn_send_kept(c, deadline);
+
+    if (!err)
+        err = n == 1 ? send_part(c, iov, done, deadline)
+                     : send_parts(c, iov, n, done, deadline);
+    if (err || atomic_load_explicit(&c->cut, memory_order_relaxed))
+        atomic_store(&c->cut, (int16_t)err);
+    return err;
+}
+
+ssize_t tcpx_write(tcpx_conn *c, const void *buf, size_t len,
+                   tcpx_time deadline)
+{
+    struct iovec part = {(void *)(uintptr_t)buf, len};
+    ssize_t n;
+    int err;
+
+    if (TCPX__UNLIKELY(!c || (!buf && len) || len > SSIZE_MAX))
+        return tcpx__fail(-EINVAL, "write", NULL);
+    if (len == 0)
+        return 0;
+    err = tcpx__write_begin(c, deadline);
+    if (err)
+        return err;
+    n = tcpx__conn_send_kept(c, deadline);
+    if (n == 0)
+        n = tcpx__conn_send(c, &part, 1, deadline);
+    if (n == (ssize_t)len)
+        atomic_store_explicit(&c->cut, 0, memory_order_relaxed);
+    return tcpx__write_end(c, n, "write");
+}
+
+int tcpx_writen(tcpx_conn *c, const void *buf, size_t len, size_t *done,
+                tcpx_time deadline)
+{
+    struct iovec part = {(void *)(uintptr_t)buf, len};
+    size_t sent = 0;
+    int err;
+
+    if (done)
+        *done = 0;
+    if (TCPX__UNLIKELY(!c || (!buf && len) || len > SSIZE_MAX))
+        return tcpx__fail(-EINVAL, "writen", NULL);
+    if (len == 0)
+        return 0;
+    err = tcpx__write_begin(c, deadline);
+    if (err)
+        return err;
+    err = tcpx__conn_send_all(c, &part, 1, &sent, deadline);
+    if (done)
+        *done = sent;
+    return (int)tcpx__write_end(c, err, "writen");
+}
+
+int tcpx_writev(tcpx_conn *c, const struct iovec *iov, int count, size_t *done,
+                tcpx_time deadline)
+{
+    size_t total = 0;
+    size_t sent = 0;
+    int err;
+
+    if (done)
+        *done = 0;
+    if (!c || count < 0 || (!iov && count))
+        return tcpx__fail(-EINVAL, "writev", NULL);
+    for (int i = 0; i < count; i++) {
+        if ((!iov[i].iov_base && iov[i].iov_len) ||
+            iov[i].iov_len > SSIZE_MAX - total)
+            return tcpx__fail(-EINVAL, "writev", NULL);
+        total += iov[i].iov_len;
+    }
+    if (total == 0)
+        return 0;
+    err = tcpx__write_begin(c, deadline);
+    if (err)
+        return err;
+    err = tcpx__conn_send_all(c, iov, (size_t)count, &sent, deadline);
+    if (done)
+        *done = sent;
+    return (int)tcpx__write_end(c, err, "writev");
+}
