@@ -43,11 +43,11 @@ enum tcpx_address_kind {
  * resized.  Every string ends with NUL.
  */
 typedef struct tcpx_address {
-    int32_t kind;      /* enum tcpx_address_kind */
-    int32_t port;      /* 0 to 65535; -1: .service names it */
-    char host[256];    /* at most 253 bytes for a name, RFC 1035 */
-    char zone[48];     /* the scope of an IPv6 address, "" for none */
-    char service[32];  /* "http"; "" if the port was a number */
+    int32_t kind;       /* enum tcpx_address_kind */
+    int32_t port;       /* 0 to 65535; -1: .service names it */
+    char host[256];     /* at most 253 bytes for a name, RFC 1035 */
+    char zone[48];      /* the scope of an IPv6 address, "" for none */
+    char service[32];   /* "http"; "" if the port was a number */
     char reserved[168]; /* zero */
 } tcpx_address;
 

@@ -112,11 +112,11 @@ enum tcpx_frame_length {
 
 /* The shape of a frame: a length, then so many bytes. */
 typedef struct tcpx_frame {
-    uint32_t size;          /* sizeof(tcpx_frame); the macro sets it */
-    int32_t length;         /* enum tcpx_frame_length */
-    int64_t max;            /* longest payload in bytes; 0: 16 MiB when writing,
-                               cap when reading */
-    int32_t counts_itself;  /* 1: the length counts its own bytes too */
+    uint32_t size;         /* sizeof(tcpx_frame); the macro sets it */
+    int32_t length;        /* enum tcpx_frame_length */
+    int64_t max;           /* longest payload in bytes; 0: 16 MiB when writing,
+                              cap when reading */
+    int32_t counts_itself; /* 1: the length counts its own bytes too */
     int32_t reserved_0;
 } tcpx_frame;
 
@@ -334,7 +334,7 @@ TCPX_API void tcpx_conn_unref(tcpx_conn *c);
 
 /* The bits of tcpx_conn_state(). */
 enum tcpx_conn_state_bits {
-    TCPX_STATE_CONNECTING = 1, /* .start_only, and not known how it went */
+    TCPX_STATE_CONNECTING = 1,    /* .start_only, and not known how it went */
     TCPX_STATE_PEER_FINISHED = 2, /* a read has seen the peer's FIN */
     TCPX_STATE_FINISHED = 4,      /* we half-closed */
     TCPX_STATE_CUT = 8,           /* an answer was cut short */
@@ -395,32 +395,32 @@ TCPX_API int tcpx_conn_peer_sockaddr(const tcpx_conn *c,
  * that this kernel does not tell is 0.  Times are in nanoseconds.
  */
 typedef struct tcpx_conn_information {
-    uint64_t state;           /* 1 ESTABLISHED ... 11, as in tcp(7); 0 unknown */
-    uint64_t rtt;             /* smoothed round trip, RFC 6298 */
+    uint64_t state; /* 1 ESTABLISHED ... 11, as in tcp(7); 0 unknown */
+    uint64_t rtt;   /* smoothed round trip, RFC 6298 */
     uint64_t rtt_variation;
     uint64_t rtt_min;
-    uint64_t unacknowledged;  /* bytes sent, or queued here, without an ACK */
-    uint64_t unread;          /* bytes in the kernel, not yet read by us */
-    uint64_t buffered;        /* bytes that the library has read ahead */
-    uint64_t kept;            /* bytes that a printf or frame left unsent */
-    uint64_t retransmits;     /* segments sent again, in all */
-    uint64_t lost;            /* segments thought lost now */
+    uint64_t unacknowledged;    /* bytes sent, or queued here, without an ACK */
+    uint64_t unread;            /* bytes in the kernel, not yet read by us */
+    uint64_t buffered;          /* bytes that the library has read ahead */
+    uint64_t kept;              /* bytes that a printf or frame left unsent */
+    uint64_t retransmits;       /* segments sent again, in all */
+    uint64_t lost;              /* segments thought lost now */
     uint64_t congestion_window; /* bytes */
     uint64_t send_mss;
     uint64_t receive_mss;
     uint64_t path_mtu;
-    uint64_t delivery_rate;   /* bytes a second */
-    uint64_t pacing_rate;     /* bytes a second */
+    uint64_t delivery_rate; /* bytes a second */
+    uint64_t pacing_rate;   /* bytes a second */
     uint64_t bytes_acknowledged;
     uint64_t bytes_received;
     uint64_t segments_sent;
     uint64_t segments_received;
-    uint64_t idle_sent;       /* since data was last sent */
-    uint64_t idle_received;   /* since data last came */
-    uint64_t busy;            /* time with data to send */
-    uint64_t window_limited;  /* of that, waiting for the peer's window */
-    uint64_t buffer_limited;  /* of that, waiting for our send buffer */
-    uint64_t peer_window;     /* bytes that the peer has room for */
+    uint64_t idle_sent;      /* since data was last sent */
+    uint64_t idle_received;  /* since data last came */
+    uint64_t busy;           /* time with data to send */
+    uint64_t window_limited; /* of that, waiting for the peer's window */
+    uint64_t buffer_limited; /* of that, waiting for our send buffer */
+    uint64_t peer_window;    /* bytes that the peer has room for */
     uint64_t reserved[6];
 } tcpx_conn_information;
 

@@ -19,8 +19,8 @@ typedef struct tcpx_connect_report tcpx_connect_report;
  */
 typedef struct tcpx_attempt {
     uint32_t size;
-    int32_t error; /* 0: won; TCPX_ECANCELED: lost the race; else why it failed */
-    const char *address; /* "[2001:db8::1]:80"; or the name, if its lookup failed */
+    int32_t error;       /* 0: won; TCPX_ECANCELED: lost the race; else why */
+    const char *address; /* "[2001:db8::1]:80"; the name, if a lookup failed */
     tcpx_time start;     /* since the call began */
     tcpx_time duration;  /* until it won, failed or was given up */
 } tcpx_attempt;
@@ -32,12 +32,12 @@ typedef struct tcpx_attempt {
  * .control_arg is copied before the call returns.
  */
 typedef struct tcpx_connect_opts {
-    uint32_t size;      /* sizeof(tcpx_connect_opts); the macro sets it */
-    int32_t start_only; /* 1: return at once with the connection under way; a
-                           numeric or Unix address only, else -EINVAL.  The
-                           first read, write or wait sees how it went */
-    const char *bind;   /* local address: "192.0.2.1", "[2001:db8::1]", with
-                           ":port" if wanted, or ":port" alone */
+    uint32_t size;         /* sizeof(tcpx_connect_opts); the macro sets it */
+    int32_t start_only;    /* 1: return at once with the connection under way; a
+                              numeric or Unix address only, else -EINVAL.  The
+                              first read, write or wait sees how it went */
+    const char *bind;      /* local address: "192.0.2.1", "[2001:db8::1]", with
+                              ":port" if wanted, or ":port" alone */
     const char *interface; /* SO_BINDTODEVICE: "eth0" */
     tcpx_connect_report **report; /* set on success and on failure; the caller
                                      frees it: tcpx_connect_report_free() */
@@ -45,17 +45,17 @@ typedef struct tcpx_connect_opts {
        member here; negative gives the attempt up with that error. */
     int (*control)(int fd, void *arg);
     void *control_arg;
-    tcpx_time attempt_delay;    /* RFC 8305 5: before the next attempt starts
-                                   beside a slow one; 250 ms, at least 10 ms */
-    tcpx_time resolution_delay; /* RFC 8305 3: wait for IPv6 answers after the
-                                   IPv4 ones; 50 ms; TCPX_NONE: not at all */
+    tcpx_time attempt_delay;      /* RFC 8305 5: before the next attempt starts
+                                     beside a slow one; 250 ms, at least 10 ms */
+    tcpx_time resolution_delay;   /* RFC 8305 3: wait for IPv6 answers after the
+                                     IPv4 ones; 50 ms; TCPX_NONE: not at all */
     tcpx_time keepalive_idle;     /* TCP_KEEPIDLE; 60 s; TCPX_NONE: no
                                      keepalive; whole seconds, rounded up */
     tcpx_time keepalive_interval; /* TCP_KEEPINTVL; 15 s */
-    tcpx_time user_timeout; /* TCP_USER_TIMEOUT, RFC 5482; off, because it also
-                               kills a live peer that only does not read */
-    tcpx_time spin;         /* before a read sleeps, try again for so long:
-                               costs CPU, saves the wake-up; off */
+    tcpx_time user_timeout;  /* TCP_USER_TIMEOUT, RFC 5482; off, because it also
+                                kills a live peer that only does not read */
+    tcpx_time spin;          /* before a read sleeps, try again for so long:
+                                costs CPU, saves the wake-up; off */
     int32_t keepalive_count; /* TCP_KEEPCNT; 4 probes unanswered */
     int32_t send_buffer;     /* SO_SNDBUF in bytes; 0: the kernel tunes it */
     int32_t receive_buffer;  /* SO_RCVBUF in bytes; 0: the kernel tunes it */
@@ -119,8 +119,8 @@ TCPX_API size_t tcpx_connect_report_count(const tcpx_connect_report *report);
  * Attempt i of a report, in the order in which they began; NULL past the end.
  * Lives as long as the report.
  */
-TCPX_API const tcpx_attempt *
-tcpx_connect_report_at(const tcpx_connect_report *report, size_t i);
+TCPX_API const tcpx_attempt *tcpx_connect_report_at(
+    const tcpx_connect_report *report, size_t i);
 
 /* Frees a report; NULL is nothing. */
 TCPX_API void tcpx_connect_report_free(tcpx_connect_report *report);

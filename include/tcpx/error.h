@@ -30,7 +30,7 @@ enum tcpx_error {
 #define TCPX_ERROR_VALUE(name, value, sentence) name = value,
     TCPX_ERRORS(TCPX_ERROR_VALUE)
 #undef TCPX_ERROR_VALUE
-    TCPX_ERROR_LAST = -4106 /* the lowest code of this version */
+        TCPX_ERROR_LAST = -4106 /* the lowest code of this version */
 };
 
 TCPX_BEGIN_DECLS

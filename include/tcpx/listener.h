@@ -20,20 +20,20 @@ typedef struct tcpx_listener tcpx_listener;
  * members that shape the socket before bind are -EINVAL.
  */
 typedef struct tcpx_listen_opts {
-    uint32_t size;       /* sizeof(tcpx_listen_opts); the macro sets it */
-    int32_t backlog;     /* connections that wait for accept; 0: as many as the
-                            kernel allows (net.core.somaxconn) */
-    int32_t reuse_port;  /* 1: SO_REUSEPORT, several listeners on one port */
+    uint32_t size;      /* sizeof(tcpx_listen_opts); the macro sets it */
+    int32_t backlog;    /* connections that wait for accept; 0: as many as the
+                           kernel allows (net.core.somaxconn) */
+    int32_t reuse_port; /* 1: SO_REUSEPORT, several listeners on one port */
     int32_t no_reuse_address; /* 1: without SO_REUSEADDR; a restart may then
                                  meet "address already in use" for a minute */
-    int32_t v6_only;     /* 1: an IPv6 wildcard takes no IPv4 client */
-    int32_t unix_mode;   /* permissions of a Unix socket file; 0: 0600 */
+    int32_t v6_only;          /* 1: an IPv6 wildcard takes no IPv4 client */
+    int32_t unix_mode;        /* permissions of a Unix socket file; 0: 0600 */
     int32_t keep_socket_file; /* 1: leave the Unix socket file at close */
     int32_t defer_accept; /* seconds to wait for the client's first bytes before
                              accept, TCP_DEFER_ACCEPT; only where the client
                              speaks first */
-    int32_t mptcp;       /* 1: also accept Multipath TCP */
-    int32_t fastopen;    /* length of the fast open queue, RFC 7413; 0: none */
+    int32_t mptcp;        /* 1: also accept Multipath TCP */
+    int32_t fastopen;     /* length of the fast open queue, RFC 7413; 0: none */
     const char *interface; /* SO_BINDTODEVICE */
     /* Called before bind, for what has no member; negative ends the listen. */
     int (*control)(int fd, void *arg);

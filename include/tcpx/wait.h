@@ -35,10 +35,12 @@ typedef struct tcpx_waitfor {
 } tcpx_waitfor;
 
 /* Initialisers: tcpx_waitfor items[] = {TCPX_ON_CONN(c, TCPX_READABLE)}; */
+/* clang-format off */
 #define TCPX_ON_CONN(c, w) {TCPX_WAIT_CONN, (w), 0, 0, {.conn = (c)}}
 #define TCPX_ON_LISTENER(l)                                                    \
     {TCPX_WAIT_LISTENER, TCPX_READABLE, 0, 0, {.listener = (l)}}
 #define TCPX_ON_FD(f, w) {TCPX_WAIT_FD, (w), 0, 0, {.fd = (f)}}
+/* clang-format on */
 
 /*
  * Waits until at least one of n items is ready, and sets every .got.  Ready

@@ -65,7 +65,7 @@ enum tcpx__sys_call {
 #define TCPX__SYS_ENUM(name) TCPX__SYS_##name,
     TCPX__SYS_CALLS(TCPX__SYS_ENUM)
 #undef TCPX__SYS_ENUM
-    TCPX__SYS_COUNT
+        TCPX__SYS_COUNT
 };
 
 #ifdef TCPX_TESTING
@@ -82,8 +82,8 @@ extern tcpx__sys_hook_fn *tcpx__sys_hook;
 extern int64_t (*tcpx__sys_clock)(void);
 #endif
 
-void *tcpx__malloc(size_t size);  /* NULL if memory ran out */
-void *tcpx__calloc(size_t size);  /* one zeroed object */
+void *tcpx__malloc(size_t size); /* NULL if memory ran out */
+void *tcpx__calloc(size_t size); /* one zeroed object */
 void *tcpx__realloc(void *p, size_t size);
 void tcpx__free(void *p);
 char *tcpx__strdup(const char *s);
@@ -98,7 +98,7 @@ static inline int tcpx__is_duration(int64_t deadline)
     return deadline > 0 && deadline < tcpx__sys_started;
 }
 
-int tcpx__sys_socket(int family, int type, int protocol); /* adds CLOEXEC */
+int tcpx__sys_socket(int family, int type, int protocol);  /* adds CLOEXEC */
 int tcpx__sys_socketpair(int family, int type, int fd[2]); /* adds CLOEXEC */
 int tcpx__sys_bind(int fd, const struct sockaddr *sa, socklen_t len);
 int tcpx__sys_listen(int fd, int backlog);

@@ -44,7 +44,7 @@ struct tcpx_task {
     _Atomic unsigned refs;
     _Atomic int canceled;
     _Atomic unsigned lookers; /* in cancel or unpark at this moment */
-    _Atomic int ended;           /* a late cancel does nothing */
+    _Atomic int ended;        /* a late cancel does nothing */
 
     /* The connection or listener of the read, write or accept under way. */
     struct tcpx__handle *_Atomic waiting;

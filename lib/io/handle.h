@@ -34,9 +34,9 @@ enum tcpx__handle_flags {
     /* The open file is shared with who knows whom: no timeouts, no
        O_NONBLOCK, no shutdown(2) to wake a reader. */
     TCPX__SHARED = 1,
-    TCPX__UNIX = 2,      /* AF_UNIX */
-    TCPX__LISTENER = 4,  /* accepts; O_NONBLOCK */
-    TCPX__NONBLOCK = 8   /* O_NONBLOCK is set on the open file */
+    TCPX__UNIX = 2,     /* AF_UNIX */
+    TCPX__LISTENER = 4, /* accepts; O_NONBLOCK */
+    TCPX__NONBLOCK = 8  /* O_NONBLOCK is set on the open file */
 };
 
 struct tcpx__handle {

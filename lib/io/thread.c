@@ -6,12 +6,12 @@
  * kept in SO_RCVTIMEO, which is free while it need not change; everything else
  * tries without waiting and sleeps in ppoll(2) beside the task's eventfd.
  */
+#include "io/thread.h"
 #include <errno.h>
 #include <poll.h>
 #include <sys/time.h>
 #include "base/sys.h"
 #include "base/util.h"
-#include "io/thread.h"
 #include "io/world.h"
 
 /* Below this much time left a receive polls: SO_RCVTIMEO counts in jiffies. */
@@ -35,8 +35,9 @@ static int thread_await(struct tcpx__handle *h, short events,
                         tcpx_time deadline)
 {
     tcpx_task *t = tcpx__task();
-    struct pollfd items[2] = {{.fd = h->fd, .events = events},
-                              {.fd = tcpx__thread_wake_fd(t), .events = POLLIN}};
+    struct pollfd items[2] = {
+        {.fd = h->fd, .events = events},
+        {.fd = tcpx__thread_wake_fd(t), .events = POLLIN}};
     int slot = tcpx__handle_enter(h, t, !(h->flags & TCPX__LISTENER));
     int err = 0;
 
@@ -50,9 +51,9 @@ static int thread_await(struct tcpx__handle *h, short events,
             err = TCPX_EDEADLINE;
         if (err)
             break;
-        rc = tcpx__thread_poll(t, items, 2,
-                               tcpx__slice(now, deadline,
-                                           slot < 0 || items[1].fd < 0));
+        rc = tcpx__thread_poll(
+            t, items, 2,
+            tcpx__slice(now, deadline, slot < 0 || items[1].fd < 0));
         if (rc < 0) {
             err = rc;
             break;
@@ -169,9 +170,8 @@ static ssize_t thread_recv(struct tcpx__handle *h, void *buf, size_t len,
             return n;
         /* Far too early: whoever shares the socket changed its timeout, or
            made it non-blocking. */
-        if (n == -EAGAIN &&
-            (deadline == TCPX_FOREVER ||
-             tcpx__sys_now() - now < h->receive_timeout / 2))
+        if (n == -EAGAIN && (deadline == TCPX_FOREVER ||
+                             tcpx__sys_now() - now < h->receive_timeout / 2))
             h->mistrust = 1;
     }
 }

@@ -20,7 +20,8 @@ int tcpx__thread_wake_fd(tcpx_task *t);
 int tcpx__thread_poll(tcpx_task *t, struct pollfd *items, nfds_t n,
                       tcpx_time until);
 
-/* The end of one sleep: a wait that nobody could wake must look up by itself. */
+/* The end of one sleep: a wait that nobody could wake must look up by itself.
+ */
 static inline tcpx_time tcpx__slice(tcpx_time now, tcpx_time deadline,
                                     int blind)
 {

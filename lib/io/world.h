@@ -34,9 +34,9 @@
 
 /* One descriptor in a wait for several; want and got hold POLLIN, POLLOUT. */
 struct tcpx__poll_item {
-    int fd;           /* negative: skipped */
+    int fd; /* negative: skipped */
     short want;
-    short got;        /* POLLERR and POLLHUP may be in it, unasked */
+    short got;                   /* POLLERR and POLLHUP may be in it, unasked */
     struct tcpx__handle *handle; /* NULL for a plain descriptor */
 };
 

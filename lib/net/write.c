@@ -95,8 +95,7 @@ int tcpx__conn_send_kept(tcpx_conn *c, tcpx_time deadline)
     if (TCPX__LIKELY(!kept))
         return 0;
     while (kept->start < kept->end) {
-        struct iovec part = {kept->data + kept->start,
-                             kept->end - kept->start};
+        struct iovec part = {kept->data + kept->start, kept->end - kept->start};
         ssize_t n = tcpx__conn_send(c, &part, 1, deadline);
 
         if (n < 0)
