@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <sched.h>
 #include <stdio.h>
@@ -386,13 +387,49 @@ int tcpx__sys_thread(void *(*run)(void *), void *arg, size_t stack)
     return -err;
 }
 
+int tcpx__sys_if_nametoindex(const char *name)
+{
+    unsigned index;
+
+    ASK(ioctl, NULL);
+    index = if_nametoindex(name);
+    return index ? (int)index : -errno;
+}
+
+int tcpx__sys_if_indextoname(unsigned index, char *name)
+{
+    ASK(ioctl, NULL);
+    return if_indextoname(index, name) ? 0 : -errno;
+}
+
+int tcpx__sys_getservbyname(const char *service)
+{
+    struct servent entry;
+    struct servent *found = NULL;
+    char text[4096]; /* the names and aliases of one line */
+    int err;
+
+    ASK(getservbyname, NULL);
+    err = getservbyname_r(service, "tcp", &entry, text, sizeof(text), &found);
+    if (found)
+        return ntohs((uint16_t)found->s_port);
+    return err ? -err : -ENOENT;
+}
+
+const char *tcpx__sys_getenv(const char *name)
+{
+    return secure_getenv(name);
+}
+
+int tcpx__sys_getpid(void)
+{
+    return (int)getpid();
+}
+
 int tcpx__sys_getaddrinfo(const char *host, const char *service,
                           const struct addrinfo *hints, struct addrinfo **out)
 {
-#ifdef TCPX_TESTING
-    if (ask(TCPX__SYS_getaddrinfo, NULL))
-        return EAI_AGAIN;
-#endif
+    ASK(getaddrinfo, NULL);
     return getaddrinfo(host, service, hints, out);
 }
 

@@ -59,7 +59,8 @@
     X(link)                                                                    \
     X(fchmod)                                                                  \
     X(pthread_create)                                                          \
-    X(getaddrinfo)
+    X(getaddrinfo)                                                             \
+    X(getservbyname)
 
 enum tcpx__sys_call {
 #define TCPX__SYS_ENUM(name) TCPX__SYS_##name,
@@ -143,7 +144,21 @@ void tcpx__sys_yield(void);
 /* A detached thread with all signals blocked and a stack of that size. */
 int tcpx__sys_thread(void *(*run)(void *), void *arg, size_t stack);
 
-/* getaddrinfo(3): 0, or its EAI_ code, which is neither 0 nor -errno. */
+/* The number of an interface, or -errno; and its name, IF_NAMESIZE bytes. */
+int tcpx__sys_if_nametoindex(const char *name);
+int tcpx__sys_if_indextoname(unsigned index, char *name);
+
+/* The port of a service of services(5) for TCP; -ENOENT if there is none. */
+int tcpx__sys_getservbyname(const char *service);
+
+/* NULL also in a program that runs with more rights than its caller has. */
+const char *tcpx__sys_getenv(const char *name);
+int tcpx__sys_getpid(void);
+
+/*
+ * getaddrinfo(3): 0, or its EAI_ code, which is no -errno; of EAI_SYSTEM errno
+ * says more.  A hook fails it with such a code too.
+ */
 struct addrinfo;
 int tcpx__sys_getaddrinfo(const char *host, const char *service,
                           const struct addrinfo *hints, struct addrinfo **out);
