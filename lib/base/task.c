@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <tcpx/connect.h>
 #include "base/sys.h"
 #include "base/util.h"
 
@@ -104,7 +103,7 @@ void tcpx__task_drop(tcpx_task *t)
     /* Whoever frees must see what the others wrote before they let go. */
     if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
         return;
-    tcpx_connect_report_free(t->failure.report);
+    tcpx__free(t->failure.report);
     tcpx__free(t->failure.message);
     tcpx__free(t);
 }
@@ -130,7 +129,7 @@ static struct tcpx__failure *record(int err, const char *operation)
     f->text[0] = '\0';
     f->detail[0] = '\0';
     if (TCPX__UNLIKELY(f->report != NULL)) {
-        tcpx_connect_report_free(f->report);
+        tcpx__free(f->report);
         f->report = NULL;
     }
     return f;
@@ -187,12 +186,12 @@ int tcpx__fail_at(int err, const char *operation, const struct sockaddr *peer,
 }
 
 int tcpx__fail_report(int err, const char *operation, const char *subject,
-                      struct tcpx_connect_report *report)
+                      char *report)
 {
     struct tcpx__failure *f = record(err, operation);
 
     if (!f) {
-        tcpx_connect_report_free(report);
+        tcpx__free(report);
         return err;
     }
     set_text(f->text, sizeof(f->text), subject);

@@ -20,7 +20,6 @@
 
 struct tcpx__handle;
 struct tcpx__world;
-struct tcpx_connect_report;
 
 /*
  * What went wrong last, kept raw: the text is made only if it is asked for.
@@ -31,11 +30,11 @@ struct tcpx__failure {
     int err;
     unsigned peer_len;
     const char *operation;
-    struct tcpx_connect_report *report; /* owned; of a failed connect */
-    char peer[112];                     /* a sockaddr */
-    char text[128];                     /* the address as it was given */
-    char detail[128];                   /* the fault, in words; "" for none */
-    char *message;                      /* owned; what tcpx_errmsg gave last */
+    char *report;     /* owned: every attempt of a connect */
+    char peer[112];   /* a sockaddr */
+    char text[128];   /* the address as it was given */
+    char detail[128]; /* the fault, in words; "" for none */
+    char *message;    /* owned; what tcpx_errmsg gave last */
 };
 
 enum tcpx__sleeping { TCPX__AWAKE, TCPX__IN_FUTEX, TCPX__IN_POLL };
@@ -98,8 +97,9 @@ int tcpx__fail_because(int err, const char *operation, const char *subject,
 int tcpx__fail_at(int err, const char *operation, const struct sockaddr *peer,
                   socklen_t len);
 
-/* The same with a connect's report, which the record takes over. */
+/* The same with the text of a connect's report, from tcpx__malloc(), which the
+   record takes over; NULL is nothing. */
 int tcpx__fail_report(int err, const char *operation, const char *subject,
-                      struct tcpx_connect_report *report);
+                      char *report);
 
 #endif

@@ -153,7 +153,7 @@ static long count_named(const struct passed *passed, const char *name,
 /* The descriptor that systemd passed under that name, or the only one. */
 static int find_passed(const tcpx_address *a, const char *shown)
 {
-    struct passed passed;
+    struct passed passed = {0, ""};
     long first = 0, found;
     int err = read_environment(&passed, shown);
 

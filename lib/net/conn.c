@@ -99,9 +99,12 @@ int tcpx__conn_settle_connect(tcpx_conn *c, tcpx_time deadline)
 
 int tcpx__conn_fail(const tcpx_conn *c, int err, const char *operation)
 {
+    const char *name;
+
     if (c->peer_len)
         return tcpx__fail_at(err, operation, &c->peer.sa, c->peer_len);
-    return tcpx__fail(err, operation, tcpx_conn_peer(c));
+    name = atomic_load(&c->peer_text);
+    return tcpx__fail(err, operation, name ? name : "unix:");
 }
 
 int tcpx_conn_fd(const tcpx_conn *c)

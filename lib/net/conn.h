@@ -22,8 +22,8 @@
 /*
  * Bytes that were read ahead: data[start..end).  The first `looked` of them
  * were searched in vain by the last line, delimiter or frame read, which was
- * of kind `search`; `stale` tells that all of them were, and that only more
- * bytes can make that read succeed: tcpx_wait() then does not count them.
+ * of kind `search`.  `ahead` tells whether tcpx_wait() counts them: not if that
+ * read found all of them too few, for then it would spin on half a line.
  */
 struct tcpx__buffer {
     unsigned char *data;
@@ -32,7 +32,7 @@ struct tcpx__buffer {
     size_t cap;
     size_t looked;
     int16_t search;
-    _Atomic uint8_t stale;
+    _Atomic uint8_t ahead;
 };
 
 /* What a printf or frame left unsent; goes out before anything else. */
@@ -133,7 +133,8 @@ static inline unsigned char *tcpx__conn_data(const tcpx_conn *c)
 
 /*
  * Remembers how far a search of kind `search` has looked, so that the next one
- * of the same kind goes on from there; `stale` as in struct tcpx__buffer.
+ * of the same kind goes on from there; `stale` tells that only more bytes can
+ * make it succeed.
  */
 void tcpx__conn_looked(tcpx_conn *c, int search, size_t looked, int stale);
 
@@ -150,7 +151,8 @@ static inline void tcpx__conn_forget_search(tcpx_conn *c)
 {
     c->in.search = TCPX__SEARCH_NONE;
     c->in.looked = 0;
-    atomic_store_explicit(&c->in.stale, 0, memory_order_relaxed);
+    atomic_store_explicit(&c->in.ahead, c->in.end > c->in.start,
+                          memory_order_relaxed);
 }
 
 /* Sends some of n parts, latching what is final; the writer's alone. */

@@ -129,8 +129,8 @@ size_t tcpx__conn_take(tcpx_conn *c, void *buf, size_t len)
     if (buf)
         memcpy(buf, in->data + in->start, n);
     in->start += n;
-    count_read(c, n);
     tcpx__conn_forget_search(c);
+    count_read(c, n);
     if (in->start == in->end) {
         in->start = in->end = 0;
         if (in->cap > KEEP_BUFFER) {
@@ -187,7 +187,7 @@ ssize_t tcpx__conn_fill(tcpx_conn *c, size_t limit, tcpx_time deadline)
     n = tcpx__conn_receive(c, in->data + in->end, in->cap - in->end, deadline);
     if (n > 0) {
         in->end += (size_t)n;
-        atomic_store_explicit(&in->stale, 0, memory_order_relaxed);
+        atomic_store_explicit(&in->ahead, 1, memory_order_relaxed);
     }
     return n;
 }
@@ -196,7 +196,7 @@ void tcpx__conn_looked(tcpx_conn *c, int search, size_t looked, int stale)
 {
     c->in.search = (int16_t)search;
     c->in.looked = looked;
-    atomic_store_explicit(&c->in.stale, (uint8_t)(stale != 0),
+    atomic_store_explicit(&c->in.ahead, !stale && tcpx__conn_buffered(c) > 0,
                           memory_order_relaxed);
 }
 

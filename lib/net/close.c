@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * close.c - the ways to end a connection, and to know that it ended well.
+ */
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include "net/conn.h"
+
+/* TCP_CLOSE of the kernel's states: the connection is over, well or not. */
+#define STATE_CLOSE 7
+
+/* There is no event for "acknowledged": ask again after growing pauses, the
+   first about a round trip on a local network. */
+#define FIRST_PAUSE (50 * TCPX_USEC)
+#define LAST_PAUSE (10 * TCPX_MSEC)
+
+/* What still comes during a close is dropped by so much at a time; once the
+   deadline has passed, only as much as a receive queue can hold. */
+#define DRAIN_SIZE 4096
+#define DRAIN_LATE (16 << 20)
+
+/* The deadline of a task that was canceled: it may do what need not wait. */
+static tcpx_time for_canceled(tcpx_time deadline)
+{
+    return atomic_load(&tcpx__task()->canceled) ? TCPX_NOW : deadline;
+}
+
+static int is_tcp(const tcpx_conn *c)
+{
+    return !(atomic_load(&c->h.flags) & TCPX__UNIX);
+}
+
+/* The error that the socket holds, which asking takes out of it. */
+static int take_error(tcpx_conn *c)
+{
+    int pending = 0;
+    int err = tcpx__sys_getsockopt_int(c->h.fd, SOL_SOCKET, SO_ERROR, &pending);
+
+    if (err || !pending)
+        return err;
+    tcpx__conn_latch_read(c, -pending);
+    tcpx__conn_latch_write(c, -pending);
+    return -pending;
+}
+
+/* Whether the peer's kernel has everything: 1, 0 not yet, or why never. */
+static int acknowledged(tcpx_conn *c)
+{
+    unsigned char info[1];
+    socklen_t len = sizeof(info);
+    int queued = 0;
+    int err = tcpx__sys_ioctl_int(c->h.fd, SIOCOUTQ, &queued);
+
+    if (err)
+        return err;
+    if (queued == 0)
+        return 1;
+    /* After a reset the count stays above 0 for ever; only the state tells. */
+    err = tcpx__sys_getsockopt(c->h.fd, IPPROTO_TCP, TCP_INFO, info, &len);
+    if (err || info[0] != STATE_CLOSE)
+        return err;
+    err = take_error(c);
+    if (!err)
+        err = atomic_load(&c->read_error); /* a reader was told */
+    return err ? err : -ECONNRESET;
+}
+
+static int pause_until(tcpx_time *pause, tcpx_time deadline)
+{
+    tcpx_time until = tcpx_after(*pause);
+    int err;
+
+    if (deadline <= 0)
+        return TCPX_EDEADLINE;
+    if (until > deadline)
+        until = deadline;
+    if (*pause < LAST_PAUSE)
+        *pause *= 2;
+    err = tcpx__world()->park(until);
+    if (err == TCPX_EDEADLINE && until < deadline)
+        return 0;
+    return err;
+}
+
+static int wait_acknowledged(tcpx_conn *c, tcpx_time deadline)
+{
+    tcpx_time pause = FIRST_PAUSE;
+    int rc;
+
+    if (!is_tcp(c))
+        return 0; /* a byte that was sent is in the peer's queue */
+    while ((rc = acknowledged(c)) == 0) {
+        int err = tcpx__handle_canceled(&c->h);
+
+        if (!err)
+            err = pause_until(&pause, deadline);
+        if (err)
+            return err;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+int tcpx_flush(tcpx_conn *c, tcpx_time deadline)
+{
+    int err;
+
+    if (!c)
+        return tcpx__fail(-EINVAL, "flush", NULL);
+    err = tcpx__write_begin(c, deadline);
+    if (err == -EPIPE && atomic_load(&c->finished) &&
+        !atomic_load(&c->write_error)) {
+        /* Half-closed by us: nothing may be sent, but what was is awaited. */
+        if (atomic_exchange(&c->writing, 1))
+            return tcpx__conn_fail(c, -EBUSY, "flush");
+        err = 0;
+    }
+    if (err)
+        return err;
+    err = tcpx__conn_send_kept(c, deadline);
+    if (!err)
+        err = wait_acknowledged(c, deadline);
+    return (int)tcpx__write_end(c, err, "flush");
+}
+
+/* Sends FIN unless an answer is cut; the writer's alone. */
+static int send_fin(tcpx_conn *c)
+{
+    int err = atomic_load(&c->cut);
+
+    if (err)
+        return err;
+    err = tcpx__sys_shutdown(c->h.fd, SHUT_WR);
+    if (err == -ENOTCONN) {
+        /* The connection is over already; the socket knows why. */
+        err = take_error(c);
+        if (!err)
+            err = atomic_load(&c->read_error);
+        if (!err)
+            err = -ECONNRESET;
+        tcpx__conn_latch_write(c, err);
+        return err;
+    }
+    if (!err)
+        atomic_store(&c->finished, 1);
+    return err;
+}
+
+int tcpx_half_close(tcpx_conn *c)
+{
+    int err;
+
+    if (!c)
+        return tcpx__fail(-EINVAL, "half_close", NULL);
+    if (atomic_load(&c->finished))
+        return 0;
+    err = tcpx__write_begin(c, TCPX_NOW);
+    if (err)
+        return err;
+    err = tcpx__conn_settle_connect(c, TCPX_NOW);
+    if (!err)
+        err = tcpx__conn_send_kept(c, TCPX_NOW);
+    if (!err)
+        err = send_fin(c);
+    return (int)tcpx__write_end(c, err, "half_close");
+}
+
+/*
+ * Reads and drops until the peer's FIN.  Input left unread would make the
+ * kernel answer the close with a reset, which destroys what the peer has not
+ * read yet (RFC 2525 2.17).
+ */
+static int drain(tcpx_conn *c, tcpx_time deadline)
+{
+    char dropped[DRAIN_SIZE];
+    size_t late = 0;
+
+    for (;;) {
+        ssize_t n = tcpx__conn_receive(c, dropped, sizeof(dropped), deadline);
+
+        if (n <= 0)
+            return (int)n;
+        /* A peer that never stops sending must not outlast the deadline:
+           with data always there, no receive waits and looks at the clock. */
+        if (deadline > 0 && deadline != TCPX_FOREVER &&
+            tcpx__sys_now() >= deadline)
+            deadline = TCPX_NOW;
+        if (deadline <= 0)
+            late += (size_t)n;
+        if (late > DRAIN_LATE)
+            return TCPX_EDEADLINE;
+    }
+}
+
+/* Sends what is kept, FIN, drains, and waits for the last ACK. */
+static int close_gracefully(tcpx_conn *c, tcpx_time deadline)
+{
+    int err = tcpx__conn_settle_connect(c, deadline);
+
+    if (!err)
+        err = tcpx__conn_send_kept(c, deadline);
+    if (!err && !atomic_load(&c->finished))
+        err = send_fin(c);
+    if (!err)
+        err = drain(c, deadline);
+    if (!err)
+        err = wait_acknowledged(c, deadline);
+    if (!err)
+        err = take_error(c);
+    return err;
+}
+
+/*
+ * Turns other tasks out, and keeps them out: cancels what they wait in, and
+ * claims both directions.  By the contract none of them may come back.
+ */
+static void take_over(tcpx_conn *c)
+{
+    tcpx_time pause = FIRST_PAUSE;
+
+    for (;;) {
+        int reader = atomic_exchange(&c->reading, 1);
+        int writer = atomic_exchange(&c->writing, 1);
+
+        if (!reader && !writer)
+            return;
+        if (!reader)
+            atomic_store(&c->reading, 0);
+        if (!writer)
+            atomic_store(&c->writing, 0);
+        tcpx__handle_cancel(&c->h, TCPX_ECANCELED);
+        if (pause_until(&pause, TCPX_FOREVER) == TCPX_ECANCELED)
+            tcpx__sys_yield(); /* this task was canceled: it must wait still */
+    }
+}
+
+/* Whether what the peer has must not look whole. */
+static int is_incomplete(const tcpx_conn *c)
+{
+    return !atomic_load(&c->finished) &&
+           (atomic_load(&c->cut) || atomic_load(&c->kept) ||
+            tcpx__handle_canceled(&c->h));
+}
+
+int tcpx_close(tcpx_conn *c, tcpx_time deadline)
+{
+    int err;
+
+    if (!c)
+        return tcpx__fail(-EINVAL, "close", NULL);
+    if (tcpx__is_duration(deadline))
+        return tcpx__fail_because(-EINVAL, "close", NULL,
+                                  "a duration was passed as deadline; use "
+                                  "tcpx_after()");
+    if (!tcpx__task()) {
+        tcpx__conn_dispose(c, is_incomplete(c));
+        return -ENOMEM;
+    }
+    take_over(c);
+    err = tcpx__handle_canceled(&c->h);
+    if (!err)
+        err = atomic_load(&c->write_error);
+    if (!err)
+        err = atomic_load(&c->read_error);
+    if (!err)
+        err = close_gracefully(c, for_canceled(deadline));
+    if (err)
+        tcpx__conn_fail(c, err, "close");
+    tcpx__conn_dispose(c, is_incomplete(c));
+    return err;
+}
+
+void tcpx_abort(tcpx_conn *c)
+{
+    if (!c)
+        return;
+    if (tcpx__task())
+        take_over(c);
+    tcpx__conn_dispose(c, 1);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task.c - the calling task, canceling it, and sleeping.
+ */
+#include <errno.h>
+#include <tcpx/task.h>
+#include "base/sys.h"
+#include "io/world.h"
+
+tcpx_task *tcpx_task_self(void)
+{
+    return tcpx__task();
+}
+
+void tcpx_task_cancel(tcpx_task *t)
+{
+    int saved = errno; /* a signal handler must leave it as it was */
+
+    if (!t)
+        return;
+    atomic_fetch_add(&t->lookers, 1);
+    if (!atomic_load(&t->ended)) {
+        struct tcpx__handle *h;
+
+        atomic_store(&t->canceled, 1);
+        h = atomic_load(&t->waiting);
+        if (h)
+            tcpx__handle_cancel(h, TCPX_ECANCELED);
+        tcpx__unpark(t);
+    }
+    atomic_fetch_sub(&t->lookers, 1);
+    errno = saved;
+}
+
+int tcpx_task_clear_cancel(void)
+{
+    tcpx_task *t = tcpx__task();
+
+    return t ? atomic_exchange(&t->canceled, 0) : 0;
+}
+
+tcpx_task *tcpx_task_ref(tcpx_task *t)
+{
+    if (t)
+        tcpx__task_retain(t);
+    return t;
+}
+
+void tcpx_task_unref(tcpx_task *t)
+{
+    if (t)
+        tcpx__task_drop(t);
+}
+
+int tcpx_sleep(tcpx_time deadline)
+{
+    const struct tcpx__world *world = tcpx__world();
+    int err = 0;
+
+    if (tcpx__is_duration(deadline))
+        return tcpx__fail_because(-EINVAL, "sleep", NULL,
+                                  "a duration was passed as deadline; use "
+                                  "tcpx_after()");
+    if (!world)
+        return -ENOMEM;
+    while (!err) /* 0: woken for another reason */
+        err = world->park(deadline);
+    return err == TCPX_EDEADLINE ? 0 : tcpx__fail(err, "sleep", NULL);
+}
