@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * options.c - the socket options that connecting and listening share.
+ *
+ * What a careful program sets: TCP_NODELAY, for a library that writes whole
+ * messages, and keepalive with numbers of its own, for the system's find a lost
+ * peer after two hours.  TCP_USER_TIMEOUT stays off: it also kills a live peer
+ * that only does not read.
+ */
+#include "net/options.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "base/sys.h"
+#include "base/task.h"
+#include "base/util.h"
+
+#define IDLE_DEFAULT (60 * TCPX_SEC)
+#define INTERVAL_DEFAULT (15 * TCPX_SEC)
+#define COUNT_DEFAULT 4
+
+/* The kernel's limits: MAX_TCP_KEEPIDLE, _KEEPINTVL and _KEEPCNT. */
+#define SECONDS_MAX 32767
+#define COUNT_MAX 127
+
+/* A handle keeps 32 bits of nanoseconds. */
+#define SPIN_MAX (4 * TCPX_SEC)
+
+static int check_duration(tcpx_time value, int none, tcpx_time max,
+                          const char *member, const char *operation,
+                          const char *subject)
+{
+    if (value < 0 && !(none && value == TCPX_NONE))
+        return tcpx__fail_because(-EINVAL, operation, subject,
+                                  "%s is negative: %lld ns", member,
+                                  (long long)value);
+    if (value > max)
+        return tcpx__fail_because(-EINVAL, operation, subject,
+                                  "%s is over %lld s", member,
+                                  (long long)(max / TCPX_SEC));
+    return 0;
+}
+
+static int check_number(int32_t value, int32_t max, const char *member,
+                        const char *operation, const char *subject)
+{
+    if (value >= 0 && value <= max)
+        return 0;
+    return tcpx__fail_because(-EINVAL, operation, subject,
+                              "%s is %d, not in 0 to %d", member, (int)value,
+                              (int)max);
+}
+
+int tcpx__switch_check(int32_t value, const char *member, const char *operation,
+                       const char *subject)
+{
+    return check_number(value, 1, member, operation, subject);
+}
+
+int tcpx__tuning_check(const struct tcpx__tuning *tuning, const char *operation,
+                       const char *subject)
+{
+    const struct {
+        const char *member;
+        tcpx_time value;
+        tcpx_time max;
+        int none;
+    } durations[] = {
+        {"keepalive_idle", tuning->keepalive_idle, SECONDS_MAX * TCPX_SEC, 1},
+        {"keepalive_interval", tuning->keepalive_interval,
+         SECONDS_MAX * TCPX_SEC, 0},
+        {"user_timeout", tuning->user_timeout, INT_MAX * TCPX_MSEC, 1},
+        {"spin", tuning->spin, SPIN_MAX, 1},
+    };
+    const struct {
+        const char *member;
+        int32_t value;
+        int32_t max;
+    } numbers[] = {
+        {"keepalive_count", tuning->keepalive_count, COUNT_MAX},
+        {"send_buffer", tuning->send_buffer, INT32_MAX},
+        {"receive_buffer", tuning->receive_buffer, INT32_MAX},
+        {"nagle", tuning->nagle, 1},
+    };
+    int err = 0;
+
+    for (size_t i = 0; i < TCPX__COUNT(durations) && !err; i++)
+        err = check_duration(durations[i].value, durations[i].none,
+                             durations[i].max, durations[i].member, operation,
+                             subject);
+    for (size_t i = 0; i < TCPX__COUNT(numbers) && !err; i++)
+        err = check_number(numbers[i].value, numbers[i].max, numbers[i].member,
+                           operation, subject);
+    return err;
+}
+
+/* A duration in a larger unit: rounded up, so that nothing becomes zero. */
+static int in_units(tcpx_time value, tcpx_time unit)
+{
+    return (int)(value / unit + (value % unit != 0));
+}
+
+/* A Multipath TCP socket of an older kernel lacks some of TCP's options. */
+static int set(int fd, int level, int name, int value)
+{
+    int err = tcpx__sys_setsockopt_int(fd, level, name, value);
+
+    return err == -EOPNOTSUPP || err == -ENOPROTOOPT ? 0 : err;
+}
+
+static int set_buffers(int fd, const struct tcpx__tuning *tuning)
+{
+    int err = 0;
+
+    if (tuning->send_buffer)
+        err = set(fd, SOL_SOCKET, SO_SNDBUF, tuning->send_buffer);
+    if (!err && tuning->receive_buffer)
+        err = set(fd, SOL_SOCKET, SO_RCVBUF, tuning->receive_buffer);
+    return err;
+}
+
+static int set_keepalive(int fd, const struct tcpx__tuning *tuning, int fresh)
+{
+    tcpx_time idle = tuning->keepalive_idle;
+    tcpx_time interval = tuning->keepalive_interval;
+    int count = tuning->keepalive_count;
+    int err;
+
+    if (idle == TCPX_NONE)
+        return fresh ? 0 : set(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+    err = set(fd, IPPROTO_TCP, TCP_KEEPIDLE,
+              in_units(idle ? idle : IDLE_DEFAULT, TCPX_SEC));
+    if (!err)
+        err = set(fd, IPPROTO_TCP, TCP_KEEPINTVL,
+                  in_units(interval ? interval : INTERVAL_DEFAULT, TCPX_SEC));
+    if (!err)
+        err = set(fd, IPPROTO_TCP, TCP_KEEPCNT, count ? count : COUNT_DEFAULT);
+    if (!err)
+        err = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    return err;
+}
+
+int tcpx__tuning_apply(int fd, int family, const struct tcpx__tuning *tuning,
+                       int fresh)
+{
+    int timeout = tuning->user_timeout > 0
+                      ? in_units(tuning->user_timeout, TCPX_MSEC)
+                      : 0;
+    int err = set_buffers(fd, tuning);
+
+    if (err || family == AF_UNIX)
+        return err;
+    if (!fresh || !tuning->nagle)
+        err = set(fd, IPPROTO_TCP, TCP_NODELAY, !tuning->nagle);
+    if (!err)
+        err = set_keepalive(fd, tuning, fresh);
+    if (!err && (!fresh || timeout))
+        err = set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, timeout);
+    return err;
+}
