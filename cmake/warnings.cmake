@@ -4,7 +4,8 @@
 # a program that uses the library sees none of it.
 function(tcpx_compile target)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON
-                                             C_EXTENSIONS OFF)
+                                             C_EXTENSIONS OFF
+                                             EXPORT_COMPILE_COMMANDS ON)
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   target_compile_options(
     ${target}

@@ -52,7 +52,7 @@ int tcpx__activation_check(int fd, const char **why)
 {
     struct sockaddr_storage peer;
     socklen_t len = sizeof(peer);
-    int domain, type, protocol, accepts;
+    int domain = 0, type = 0, protocol = 0, accepts = 0;
     int err = tcpx__sys_getsockopt_int(fd, SOL_SOCKET, SO_DOMAIN, &domain);
 
     if (err == -EBADF)
