@@ -182,7 +182,7 @@ int tcpx__activation_find(const tcpx_address *a)
 
     if (tcpx_address_format(a, text, sizeof(text)) < 0)
         return TCPX_EADDRESS;
-    tcpx__address_show(shown, text);
+    (void)tcpx__text_show(shown, sizeof(shown), text, strlen(text));
 
     fd = a->kind == TCPX_ADDRESS_FD ? (int)a->port : find_passed(a, shown);
     if (fd < 0)

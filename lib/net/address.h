@@ -33,7 +33,7 @@ int tcpx__address_scan(tcpx_address *out, const char *text,
  */
 int tcpx__address_parse_local(tcpx_address *out, const char *text);
 
-/* The text of an address for an error message; always NUL-terminated. */
+/* The text of an address, in quotes, for an error message. */
 void tcpx__address_show(char out[TCPX__ADDRESS_SHOWN], const char *text);
 
 #endif

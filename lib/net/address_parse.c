@@ -361,8 +361,11 @@ int tcpx__address_scan(tcpx_address *out, const char *text,
 
 void tcpx__address_show(char out[TCPX__ADDRESS_SHOWN], const char *text)
 {
-    (void)tcpx__text_show(out, TCPX__ADDRESS_SHOWN, text,
-                          strnlen(text, TCPX__ADDRESS_TEXT));
+    size_t n = tcpx__text_show(out + 1, TCPX__ADDRESS_SHOWN - 2, text,
+                               strnlen(text, TCPX__ADDRESS_TEXT));
+
+    out[0] = '"';
+    memcpy(out + 1 + n, "\"", 2);
 }
 
 static int refuse(const char *text, const struct tcpx__address_fault *fault)
