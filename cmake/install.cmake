@@ -39,7 +39,8 @@ install(FILES ${PROJECT_BINARY_DIR}/tcpx-config.cmake
               ${PROJECT_BINARY_DIR}/tcpx-config-version.cmake
         DESTINATION ${package_dir} COMPONENT dev)
 
-# The prefix stays absolute: pkg-config can only then leave -I/usr/include away.
+# The prefix is absolute, because only then can pkg-config leave -I/usr/include
+# away; it is filled in when it is known for good: "cmake --install --prefix".
 # Some distributions give absolute directories, which no prefix goes before.
 foreach(dir IN ITEMS LIBDIR INCLUDEDIR)
   string(TOLOWER ${dir} name)
@@ -49,6 +50,11 @@ foreach(dir IN ITEMS LIBDIR INCLUDEDIR)
     set(pc_${name} "\${prefix}/${CMAKE_INSTALL_${dir}}")
   endif()
 endforeach()
-configure_file(cmake/tcpx.pc.in ${PROJECT_BINARY_DIR}/tcpx.pc @ONLY)
+set(pc_prefix "@pc_prefix@")
+configure_file(cmake/tcpx.pc.in ${PROJECT_BINARY_DIR}/tcpx.pc.in @ONLY)
+install(
+  CODE "get_filename_component(pc_prefix \"\${CMAKE_INSTALL_PREFIX}\" ABSOLUTE)
+configure_file(\"${PROJECT_BINARY_DIR}/tcpx.pc.in\" \"${PROJECT_BINARY_DIR}/tcpx.pc\" @ONLY)"
+  COMPONENT dev)
 install(FILES ${PROJECT_BINARY_DIR}/tcpx.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
         COMPONENT dev)

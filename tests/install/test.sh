@@ -1,0 +1,198 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# test.sh BUILD CASE - installs what BUILD made and uses it as others would.
+#
+# setup installs into BUILD/tests/install/prefix; every other case makes a
+# folder of its own beside it, consumes the library in one way, and starts the
+# result.
+set -eu
+
+here=$(cd -- "$(dirname -- "$0")" && pwd)
+source=$(cd -- "$here/../.." && pwd)
+build=$(cd -- "$1" && pwd)
+name=$2
+prefix=$build/tests/install/prefix
+work=$build/tests/install/$name
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work"
+lib=$(sed -n 's/^CMAKE_INSTALL_LIBDIR:[A-Z]*=//p' "$build/CMakeCache.txt")
+export PKG_CONFIG_PATH="$prefix/$lib/pkgconfig"
+cc=${CC:-cc}
+warnings='-Wall -Wextra -Wpedantic -Werror'
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+# Starts a consumer; $2 is yes if it must need libtcpx.so, no if it must not.
+starts() {
+    if ldd "$1" 2>/dev/null | grep -q libtcpx; then
+        [ "$2" = yes ] || fail "$1 needs libtcpx.so"
+    else
+        [ "$2" = no ] || fail "$1 does not need libtcpx.so"
+    fi
+    "$1"
+}
+
+# find PREFIX OPTION...: builds the consumer that calls find_package.
+find_it() {
+    where=$1
+    shift
+    cmake -S "$here/find" -B found -DCMAKE_PREFIX_PATH="$where" "$@"
+    cmake --build found
+}
+
+# refused EXPECTED OPTION...: configuring must fail and say so.
+refused() {
+    expected=$1
+    shift
+    if cmake -S "$here/find" -B found -DCMAKE_PREFIX_PATH="$prefix" "$@" \
+        >log 2>&1; then
+        fail "was not refused: $*"
+    fi
+    tr -s ' \n' ' ' <log >line
+    grep -q "$expected" line || fail "no \"$expected\" in: $(cat log)"
+    tail -n 12 log
+}
+
+# compile OPTION...: builds the consumer without CMake.
+compile() {
+    # shellcheck disable=SC2086 # a list of options
+    "$cc" $warnings "$here/consumer.c" -o consumer "$@"
+}
+
+# words COMMAND...: its output on one line, printed for the log.
+words() {
+    printf '+ %s\n' "$*" >&2
+    "$@" | tee /dev/stderr
+}
+
+# library OPTION...: builds and installs the library by itself, into ./alone.
+library() {
+    cmake -S "$source" -B lib -DTCPX_BUILD_TESTS=OFF -DTCPX_BUILD_EXAMPLES=OFF \
+        -DCMAKE_INSTALL_PREFIX="$work/alone" "$@"
+    cmake --build lib
+    cmake --install lib
+}
+
+# embed HOW BUILD_SHARED_LIBS: the library within a parent project.
+embed() {
+    cmake -S "$here/embed" -B "b-$2" -DTCPX_SOURCE="$source" -DHOW="$1" \
+        -DBUILD_SHARED_LIBS="$2" -DCMAKE_INSTALL_PREFIX="$work/out-$2"
+    cmake --build "b-$2"
+    if [ "$2" = ON ]; then
+        starts "b-$2/consumer" yes
+    else
+        starts "b-$2/consumer" no
+    fi
+    (cd "b-$2" && ctest -N | tee /dev/stderr | grep -q 'Total Tests: 1$') ||
+        fail "tests leaked"
+    cmake --install "b-$2"
+    files=$(find "out-$2" -type f)
+    [ "$files" = "out-$2/bin/consumer" ] || fail "installed: $files"
+}
+
+case $name in
+setup)
+    rm -rf "$prefix"
+    cmake --install "$build" --prefix "$prefix"
+    ;;
+find-shared)
+    find_it "$prefix"
+    starts found/consumer yes
+    ;;
+find-static)
+    find_it "$prefix" -DCOMPONENT=static
+    starts found/consumer no
+    ;;
+find-unknown-component) refused 'no component gadget' -DCOMPONENT=gadget ;;
+find-wrong-version)
+    refused 'tcpx' -DVERSION=9.9
+    refused 'tcpx' -DVERSION=0.0.1
+    ;;
+pkg-config-shared)
+    # shellcheck disable=SC2046 # a list of options
+    compile $(words pkg-config --cflags --libs tcpx) \
+        "-Wl,-rpath,$(pkg-config --variable=libdir tcpx)"
+    starts ./consumer yes
+    ;;
+pkg-config-static)
+    # shellcheck disable=SC2046
+    compile -static $(words pkg-config --static --cflags --libs tcpx)
+    starts ./consumer no
+    # shellcheck disable=SC2046
+    compile -static-pie -fPIE $(words pkg-config --static --cflags --libs tcpx)
+    starts ./consumer no
+    ;;
+plugin)
+    # shellcheck disable=SC2046,SC2086
+    "$cc" $warnings -shared -fPIC "$here/plugin/plugin.c" -o libplugin.so \
+        $(pkg-config --cflags tcpx) "$prefix/$lib/libtcpx.a" -pthread
+    # shellcheck disable=SC2086
+    "$cc" $warnings "$here/plugin/main.c" -o main -L. -lplugin \
+        "-Wl,-rpath,$work"
+    starts ./main no
+    ;;
+moved)
+    cp -a "$prefix" "$work/elsewhere"
+    # Whoever looks at the old place must not find it by chance.
+    ! grep -rlF "$prefix" "elsewhere/$lib/cmake" || fail "an absolute path"
+    find_it "$work/elsewhere"
+    starts found/consumer yes
+    export PKG_CONFIG_PATH="$work/elsewhere/$lib/pkgconfig"
+    option=--define-variable=prefix=$work/elsewhere
+    # shellcheck disable=SC2046
+    compile $(words pkg-config "$option" --cflags --libs tcpx) \
+        "-Wl,-rpath,$(pkg-config "$option" --variable=libdir tcpx)"
+    starts ./consumer yes
+    for tool in elsewhere/bin/*; do
+        [ ! -e "$tool" ] || "$tool" --version
+    done
+    ;;
+absolute-libdir)
+    # Outside the sources: CMake refuses absolute header folders within them.
+    outside=$(mktemp -d)
+    trap 'rm -rf "$outside"' EXIT
+    library -DCMAKE_INSTALL_LIBDIR="$outside/lib64" \
+        -DCMAKE_INSTALL_INCLUDEDIR="$outside/headers"
+    export PKG_CONFIG_PATH="$outside/lib64/pkgconfig"
+    [ "$(pkg-config --variable=libdir tcpx)" = "$outside/lib64" ]
+    [ "$(pkg-config --variable=includedir tcpx)" = "$outside/headers" ]
+    # shellcheck disable=SC2046
+    compile $(words pkg-config --cflags --libs tcpx) \
+        "-Wl,-rpath,$outside/lib64"
+    starts ./consumer yes
+    find_it "$outside/lib64/cmake"
+    starts found/consumer yes
+    ;;
+static-only)
+    library -DTCPX_BUILD_SHARED=OFF
+    find_it "$work/alone"
+    starts found/consumer no
+    prefix=$work/alone
+    refused 'without its shared library' -DCOMPONENT=shared
+    ;;
+shared-only)
+    library -DTCPX_BUILD_STATIC=OFF
+    find_it "$work/alone"
+    starts found/consumer yes
+    prefix=$work/alone
+    refused 'without its static library' -DCOMPONENT=static
+    ;;
+add-subdirectory | FetchContent)
+    embed "$name" ON
+    embed "$name" OFF
+    ;;
+destdir)
+    DESTDIR="$work/stage" cmake --install "$build" --prefix /usr >/dev/null
+    # The manual has its own check: a page for each function.
+    (cd stage && find . ! -type d ! -path '*/man/man3/*' | 
+        sed "s|^./usr/$lib/|./usr/lib/|
+             s|-targets-[a-z]*\.cmake|-targets-CONFIG.cmake|" | sort) >files
+    grep -qx 'prefix=/usr' "stage/usr/$lib/pkgconfig/tcpx.pc"
+    diff -u "$here/files.txt" files
+    ;;
+*) fail "no such case" ;;
+esac
