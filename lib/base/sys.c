@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
@@ -354,6 +355,18 @@ int tcpx__sys_fchmod(int fd, mode_t mode)
 {
     ASK(fchmod, NULL);
     return result_int(fchmod(fd, mode));
+}
+
+int tcpx__sys_chmod(const char *path, mode_t mode)
+{
+    ASK(chmod, NULL);
+    return result_int(chmod(path, mode));
+}
+
+int tcpx__sys_flock(int fd, int operation)
+{
+    ASK(flock, NULL);
+    return result_int(flock(fd, operation));
 }
 
 void tcpx__sys_yield(void)

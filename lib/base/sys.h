@@ -58,6 +58,8 @@
     X(rename)                                                                  \
     X(link)                                                                    \
     X(fchmod)                                                                  \
+    X(chmod)                                                                   \
+    X(flock)                                                                   \
     X(pthread_create)                                                          \
     X(getaddrinfo)                                                             \
     X(getservbyname)
@@ -139,6 +141,8 @@ int tcpx__sys_unlink(const char *path);
 int tcpx__sys_rename(const char *from, const char *to);
 int tcpx__sys_link(const char *from, const char *to);
 int tcpx__sys_fchmod(int fd, mode_t mode);
+int tcpx__sys_chmod(const char *path, mode_t mode);
+int tcpx__sys_flock(int fd, int operation);
 void tcpx__sys_yield(void);
 
 /* A detached thread with all signals blocked and a stack of that size. */

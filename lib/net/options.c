@@ -104,12 +104,18 @@ static int in_units(tcpx_time value, tcpx_time unit)
     return (int)(value / unit + (value % unit != 0));
 }
 
-/* A Multipath TCP socket of an older kernel lacks some of TCP's options. */
-static int set(int fd, int level, int name, int value)
+/*
+ * A Multipath TCP socket lacks options of TCP, which ones depends on the
+ * kernel.  What is only a default is left out there, what was given is an
+ * error.
+ */
+static int set(int fd, int level, int name, int value, int given)
 {
     int err = tcpx__sys_setsockopt_int(fd, level, name, value);
 
-    return err == -EOPNOTSUPP || err == -ENOPROTOOPT ? 0 : err;
+    if (err != -EOPNOTSUPP && err != -ENOPROTOOPT)
+        return err;
+    return given ? -EOPNOTSUPP : 0;
 }
 
 static int set_buffers(int fd, const struct tcpx__tuning *tuning)
@@ -117,9 +123,9 @@ static int set_buffers(int fd, const struct tcpx__tuning *tuning)
     int err = 0;
 
     if (tuning->send_buffer)
-        err = set(fd, SOL_SOCKET, SO_SNDBUF, tuning->send_buffer);
+        err = set(fd, SOL_SOCKET, SO_SNDBUF, tuning->send_buffer, 1);
     if (!err && tuning->receive_buffer)
-        err = set(fd, SOL_SOCKET, SO_RCVBUF, tuning->receive_buffer);
+        err = set(fd, SOL_SOCKET, SO_RCVBUF, tuning->receive_buffer, 1);
     return err;
 }
 
@@ -131,16 +137,18 @@ static int set_keepalive(int fd, const struct tcpx__tuning *tuning, int fresh)
     int err;
 
     if (idle == TCPX_NONE)
-        return fresh ? 0 : set(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+        return fresh ? 0 : set(fd, SOL_SOCKET, SO_KEEPALIVE, 0, 0);
     err = set(fd, IPPROTO_TCP, TCP_KEEPIDLE,
-              in_units(idle ? idle : IDLE_DEFAULT, TCPX_SEC));
+              in_units(idle ? idle : IDLE_DEFAULT, TCPX_SEC), idle != 0);
     if (!err)
         err = set(fd, IPPROTO_TCP, TCP_KEEPINTVL,
-                  in_units(interval ? interval : INTERVAL_DEFAULT, TCPX_SEC));
+                  in_units(interval ? interval : INTERVAL_DEFAULT, TCPX_SEC),
+                  interval != 0);
     if (!err)
-        err = set(fd, IPPROTO_TCP, TCP_KEEPCNT, count ? count : COUNT_DEFAULT);
+        err = set(fd, IPPROTO_TCP, TCP_KEEPCNT, count ? count : COUNT_DEFAULT,
+                  count != 0);
     if (!err)
-        err = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+        err = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1, 0);
     return err;
 }
 
@@ -155,10 +163,40 @@ int tcpx__tuning_apply(int fd, int family, const struct tcpx__tuning *tuning,
     if (err || family == AF_UNIX)
         return err;
     if (!fresh || !tuning->nagle)
-        err = set(fd, IPPROTO_TCP, TCP_NODELAY, !tuning->nagle);
+        err = set(fd, IPPROTO_TCP, TCP_NODELAY, !tuning->nagle, 0);
     if (!err)
         err = set_keepalive(fd, tuning, fresh);
     if (!err && (!fresh || timeout))
-        err = set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, timeout);
+        err = set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, timeout, timeout != 0);
     return err;
+}
+
+static int make_socket(int family, int protocol,
+                       const struct tcpx__tuning *tuning)
+{
+    int fd = tcpx__sys_socket(family, SOCK_STREAM | SOCK_NONBLOCK, protocol);
+    int err;
+
+    if (fd < 0)
+        return fd;
+    err = tcpx__tuning_apply(fd, family, tuning, 1);
+    if (err) {
+        tcpx__sys_close(fd);
+        return err;
+    }
+    return fd;
+}
+
+int tcpx__tuning_socket(int family, int mptcp,
+                        const struct tcpx__tuning *tuning)
+{
+    if (family == AF_UNIX)
+        return make_socket(family, 0, tuning);
+    if (mptcp) {
+        int fd = make_socket(family, IPPROTO_MPTCP, tuning);
+
+        if (fd >= 0)
+            return fd;
+    }
+    return make_socket(family, IPPROTO_TCP, tuning);
 }

@@ -45,10 +45,19 @@ int tcpx__tuning_check(const struct tcpx__tuning *tuning, const char *operation,
  * socket those of TCP are left out.  With `fresh` the socket is new and has
  * every option off; without, what is to be off is switched off.
  *
- * Returns 0 or -errno, which is not recorded.
+ * Returns 0 or -errno, which is not recorded; -EOPNOTSUPP if a Multipath TCP
+ * socket of this kernel lacks an option that was given.
  */
 int tcpx__tuning_apply(int fd, int family, const struct tcpx__tuning *tuning,
                        int fresh);
+
+/*
+ * Makes a non-blocking stream socket of the family with its options set: TCP,
+ * Multipath TCP if that is asked for and this host has it together with every
+ * option that was given; or Unix.  Returns the descriptor or -errno.
+ */
+int tcpx__tuning_socket(int family, int mptcp,
+                        const struct tcpx__tuning *tuning);
 
 /* struct tcpx__handle.spin of a tuning that was checked. */
 static inline uint32_t tcpx__tuning_spin(const struct tcpx__tuning *tuning)
