@@ -2,10 +2,21 @@
 # shellcheck shell=sh
 # lib.sh - what the scripts share; sourced, with the top folder as current one.
 
-# Prints a command, then runs it.
+# Prints a command as one may type it, then runs it.
 run() {
-    printf '+ %s\n' "$*"
+    show "$@"
     "$@"
+}
+
+show() {
+    printf '+'
+    for word in "$@"; do
+        case $word in
+        *[!A-Za-z0-9_./=:,+%@-]*) printf " '%s'" "$word" ;;
+        *) printf ' %s' "$word" ;;
+        esac
+    done
+    printf '\n'
 }
 
 say() {
@@ -74,7 +85,7 @@ install_missing() {
     set -- $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
         --no-install-recommends -o DPkg::Lock::Timeout=300 \
         -o Dpkg::Use-Pty=0 install $missing
-    say "+ $*"
+    show "$@"
     "$@" >build/install.log 2>&1 || {
         tail -n 20 build/install.log >&2
         die "could not install$missing"
