@@ -57,6 +57,7 @@ need check header check.h
 need libsubunit-dev header subunit/child.h
 need iproute2 have ip
 need netcat-openbsd have nc
+need python3 have python3
 need strace have strace
 [ "$kind" != valgrind ] || need valgrind have valgrind
 if [ $full = 1 ]; then

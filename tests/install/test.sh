@@ -194,5 +194,36 @@ destdir)
     grep -qx 'prefix=/usr' "stage/usr/$lib/pkgconfig/tcpx.pc"
     diff -u "$here/files.txt" files
     ;;
+readme)
+    # The README's first program by the README's own words, but for the port.
+    command -v nc >/dev/null || {
+        echo "SKIPPED install.readme: nc is not installed"
+        exit 77
+    }
+    block() {
+        awk -v kind="$1" -v wanted="$2" '
+            /^```/ && inside {exit}
+            inside {print}
+            $0 == "```" kind && ++n == wanted {inside = 1}' "$source/README.md"
+    }
+    block c 1 | sed 's/127\.0\.0\.1:7000/127.0.0.1:0/' >server.c
+    block sh 2 | sed 's|/out/lib|/out/'"$lib|g; /^\.\/server/d" >words
+    cat words
+    ln -s "$prefix" out
+    # shellcheck disable=SC1091 # made just above
+    . ./words
+    ./server 2>said &
+    server=$!
+    trap 'kill $server' EXIT
+    tries=0
+    until grep -q '^listening on ' said; do
+        tries=$((tries + 1))
+        [ $tries -le 100 ] || fail "the server says nothing"
+        sleep 0.1
+    done
+    port=$(sed -n 's/^listening on .*://p' said)
+    printf 'one\r\ntwo\n' | timeout 20 nc -N 127.0.0.1 "$port" >answer
+    printf 'you said: one\r\nyou said: two\r\n' | cmp - answer
+    ;;
 *) fail "no such case" ;;
 esac

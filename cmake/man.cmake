@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+
+# The manual.  A page describes several functions; for each name under NAME that
+# is not the page's own, a link page is made, so that "man tcpx_writen" works.
+file(GLOB pages CONFIGURE_DEPENDS docs/man/*.[13])
+set(link_dir ${PROJECT_BINARY_DIR}/man)
+file(REMOVE_RECURSE ${link_dir})
+foreach(page IN LISTS pages)
+  get_filename_component(file ${page} NAME)
+  string(REGEX REPLACE ".*\\." "" section ${file})
+  if(section EQUAL 1)
+    set(component tools)
+  else()
+    set(component dev)
+  endif()
+  set(dir ${CMAKE_INSTALL_MANDIR}/man${section})
+  install(FILES ${page} DESTINATION ${dir} COMPONENT ${component})
+
+  file(READ ${page} text)
+  string(REGEX REPLACE "\n\\.Nd .*" "" text "${text}")
+  string(REGEX MATCHALL "\n\\.Nm [A-Za-z0-9_-]+" names "${text}")
+  foreach(name IN LISTS names)
+    string(REGEX REPLACE "\n\\.Nm " "" name "${name}")
+    if(NOT "${name}.${section}" STREQUAL file)
+      set(link ${link_dir}/man${section}/${name}.${section})
+      file(WRITE ${link} ".so man${section}/${file}\n")
+      install(FILES ${link} DESTINATION ${dir} COMPONENT ${component})
+    endif()
+  endforeach()
+endforeach()
