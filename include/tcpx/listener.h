@@ -76,9 +76,11 @@ static inline tcpx_listen_opts tcpx_listen_defaults(void)
  * Returns 0 and the listener in *out; clients queue from then on.  Otherwise:
  *
  * TCPX_EADDRESS      the text is malformed, or is a name
+ * TCPX_ERESOLVE      no service of services(5) is called so
  * -EADDRINUSE        the address is taken, or a file is in the way
  * -EADDRNOTAVAIL     the address is not this host's
- * -EACCES, -EPERM    a privileged port, a directory or a device, not allowed
+ * -EACCES, -EPERM    a privileged port, a directory or a device, not allowed;
+ *                    or anybody may replace files in the socket's directory
  * -ENOENT            no such directory; or activation passed no such socket
  * -ENODEV            no such interface or zone
  * -EBADF, -ENOTSOCK, -EINVAL    fd: or systemd: is not a listening stream
@@ -95,9 +97,10 @@ TCPX_API int tcpx_listen(tcpx_listener **out, const char *address,
 /*
  * Makes a listener of a listening stream socket that the program made; it is
  * closed with the listener, but never shut down, for others may hold it.
- * O_NONBLOCK and FD_CLOEXEC are set on it.  Returns 0; -EBADF, -ENOTSOCK,
- * -EINVAL (it does not listen; a shaping option), -E2BIG, -ENOMEM, -EMFILE.  On
- * failure fd is still the caller's.
+ * O_NONBLOCK and FD_CLOEXEC are set on it, and the members from
+ * .keepalive_idle on, which what it accepts inherits.  Returns 0; -EBADF,
+ * -ENOTSOCK, -EINVAL (it does not listen; a shaping option), -E2BIG, -ENOMEM,
+ * -EMFILE.  On failure fd is still the caller's.
  */
 TCPX_API int tcpx_listener_adopt(tcpx_listener **out, int fd,
                                  const tcpx_listen_opts *opts);
@@ -106,7 +109,7 @@ TCPX_API int tcpx_listener_adopt(tcpx_listener **out, int fd,
  * Waits for a client and accepts it.  Errors that belong to a client which has
  * already gone (accept(2), "Error handling") are retried inside; the peer's
  * address comes from accept itself.  Any number of tasks may wait on one
- * listener.
+ * listener.  A shortage is told only once a client is there.
  *
  * Returns 0 and the connection in *out; TCPX_EDEADLINE; TCPX_ECANCELED, by
  * tcpx_listener_cancel() or tcpx_task_cancel(); -EMFILE, -ENFILE, -ENOBUFS,
@@ -121,7 +124,8 @@ TCPX_API int tcpx_accept(tcpx_conn **out, tcpx_listener *l, tcpx_time deadline);
  */
 TCPX_API const char *tcpx_listener_address(const tcpx_listener *l);
 
-/* The backlog in force: what was asked for, or the kernel's limit if lower. */
+/* The backlog in force: what was asked for, or the kernel's limit if lower.
+   0 if nothing tells it, as of a Unix socket that was passed in. */
 TCPX_API int tcpx_listener_backlog(const tcpx_listener *l);
 
 /* The descriptor, for poll(2); it stays l's.  -1 for NULL. */

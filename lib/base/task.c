@@ -23,6 +23,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static int key_made;
 
+_Atomic uint32_t tcpx__forks;
+
 static void task_end(tcpx_task *t)
 {
     atomic_store(&t->ended, 1);
@@ -41,6 +43,7 @@ static void thread_ends(void *arg)
    taken by the child, and the other way round. */
 static void renew_after_fork(void)
 {
+    atomic_fetch_add(&tcpx__forks, 1);
     if (current)
         tcpx__sys_close(atomic_exchange(&current->wake_fd, -1));
 }

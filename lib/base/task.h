@@ -84,6 +84,10 @@ void tcpx__task_drop(tcpx_task *t);
 /* Waits until nobody who cancels or unparks is looking at the task. */
 void tcpx__task_settle(tcpx_task *t);
 
+/* How often this process and those before it forked: it tells a child which
+   of what it copied were the doings of threads that it does not have. */
+extern _Atomic uint32_t tcpx__forks;
+
 /*
  * Records a failure of the calling task and returns err.  operation must be a
  * string constant; subject and the detail are copied and may be NULL.
