@@ -24,6 +24,7 @@
  * were searched in vain by the last line, delimiter or frame read, which was
  * of kind `search`.  `ahead` tells whether tcpx_wait() counts them: not if that
  * read found all of them too few, for then it would spin on half a line.
+ * `held` is end - start, for tasks that are not the reader and only look.
  */
 struct tcpx__buffer {
     unsigned char *data;
@@ -31,6 +32,7 @@ struct tcpx__buffer {
     size_t end;
     size_t cap;
     size_t looked;
+    _Atomic size_t held;
     int16_t search;
     _Atomic uint8_t ahead;
 };
@@ -59,6 +61,7 @@ struct tcpx_conn {
     _Atomic uint64_t bytes_written;
     struct tcpx__buffer in;
     struct tcpx__kept *_Atomic kept;
+    _Atomic size_t kept_size; /* of what is kept, for those who only look */
     struct timeval old_timeout; /* of an adopted socket, to be restored */
     char *_Atomic peer_text;
     char *_Atomic local_text;
@@ -74,7 +77,11 @@ _Static_assert(sizeof(struct tcpx_conn) <= 256,
                "a connection takes at most 256 bytes before it buffers");
 
 /* What tcpx_conn_release() puts back on an adopted socket. */
-enum tcpx__restore { TCPX__RESTORE_TIMEOUT = 1, TCPX__RESTORE_BLOCKING = 2 };
+enum tcpx__restore {
+    TCPX__RESTORE_TIMEOUT = 1,  /* SO_RCVTIMEO, from old_timeout */
+    TCPX__RESTORE_NONBLOCK = 2, /* O_NONBLOCK was set */
+    TCPX__RESTORE_EXEC = 4      /* FD_CLOEXEC was not */
+};
 
 /*
  * A connection over fd, which it owns from then on; flags as in
@@ -168,6 +175,16 @@ void tcpx__conn_latch_read(tcpx_conn *c, int err);
 
 /* Whether err is the end of a direction, as against a shortage or a limit. */
 int tcpx__is_final(int err);
+
+/*
+ * Remembers what stopped an answer before its end; 0: one was completed.  The
+ * writer's alone.
+ */
+static inline void tcpx__conn_cut(tcpx_conn *c, int err)
+{
+    if (err || atomic_load_explicit(&c->cut, memory_order_relaxed))
+        atomic_store(&c->cut, (int16_t)err);
+}
 
 /* Sends what a printf or frame left behind.  0 once nothing is kept. */
 int tcpx__conn_send_kept(tcpx_conn *c, tcpx_time deadline);

@@ -117,6 +117,14 @@ ssize_t tcpx__conn_receive(tcpx_conn *c, void *buf, size_t len,
     return TCPX__LIKELY(n > 0) ? n : receive_ended(c, n);
 }
 
+/* Sets the ends of what is buffered; others look at the difference. */
+static void set_ends(struct tcpx__buffer *in, size_t start, size_t end)
+{
+    in->start = start;
+    in->end = end;
+    atomic_store_explicit(&in->held, end - start, memory_order_relaxed);
+}
+
 size_t tcpx__conn_take(tcpx_conn *c, void *buf, size_t len)
 {
     struct tcpx__buffer *in = &c->in;
@@ -128,11 +136,11 @@ size_t tcpx__conn_take(tcpx_conn *c, void *buf, size_t len)
         return 0;
     if (buf)
         memcpy(buf, in->data + in->start, n);
-    in->start += n;
+    set_ends(in, in->start + n, in->end);
     tcpx__conn_forget_search(c);
     count_read(c, n);
     if (in->start == in->end) {
-        in->start = in->end = 0;
+        set_ends(in, 0, 0);
         if (in->cap > KEEP_BUFFER) {
             tcpx__free(in->data);
             in->data = NULL;
@@ -154,8 +162,7 @@ static int make_room(struct tcpx__buffer *in)
         return 0;
     if (in->start > 0 && held <= in->cap / 2) {
         memmove(in->data, in->data + in->start, held);
-        in->start = 0;
-        in->end = held;
+        set_ends(in, 0, held);
         return 0;
     }
     while (cap <= held && cap <= SSIZE_MAX / 2)
@@ -168,8 +175,7 @@ static int make_room(struct tcpx__buffer *in)
     tcpx__free(in->data);
     in->data = data;
     in->cap = cap;
-    in->start = 0;
-    in->end = held;
+    set_ends(in, 0, held);
     return 0;
 }
 
@@ -186,7 +192,7 @@ ssize_t tcpx__conn_fill(tcpx_conn *c, size_t limit, tcpx_time deadline)
         return err;
     n = tcpx__conn_receive(c, in->data + in->end, in->cap - in->end, deadline);
     if (n > 0) {
-        in->end += (size_t)n;
+        set_ends(in, in->start, in->end + (size_t)n);
         atomic_store_explicit(&in->ahead, 1, memory_order_relaxed);
     }
     return n;

@@ -101,6 +101,8 @@ int tcpx__conn_send_kept(tcpx_conn *c, tcpx_time deadline)
         if (n < 0)
             return (int)n;
         kept->start += (size_t)n;
+        atomic_store_explicit(&c->kept_size, kept->end - kept->start,
+                              memory_order_relaxed);
     }
     atomic_store(&c->kept, NULL);
     tcpx__free(kept);
@@ -171,8 +173,7 @@ int tcpx__conn_send_all(tcpx_conn *c, const struct iovec *iov, size_t n,
     if (!err)
         err = n == 1 ? send_part(c, iov, done, deadline)
                      : send_parts(c, iov, n, done, deadline);
-    if (err || atomic_load_explicit(&c->cut, memory_order_relaxed))
-        atomic_store(&c->cut, (int16_t)err);
+    tcpx__conn_cut(c, err);
     return err;
 }
 
