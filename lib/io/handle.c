@@ -33,10 +33,8 @@ void tcpx__handle_cancel(struct tcpx__handle *h, int code)
 {
     int16_t none = 0;
 
-    if (atomic_fetch_add(&h->guard, 1) & TCPX__CLOSING) {
-        atomic_fetch_sub(&h->guard, 1);
+    if (!tcpx__handle_hold(h))
         return;
-    }
     if (atomic_compare_exchange_strong(&h->canceled, &none, (int16_t)code)) {
         /* SHUT_RD puts nothing on the wire, where SHUT_RDWR would give the
            peer a clean end of an answer that was cut. */
@@ -49,7 +47,7 @@ void tcpx__handle_cancel(struct tcpx__handle *h, int code)
                 tcpx__unpark(t);
         }
     }
-    atomic_fetch_sub(&h->guard, 1);
+    tcpx__handle_let_go(h);
 }
 
 int tcpx__handle_enter(struct tcpx__handle *h, tcpx_task *t, int own)

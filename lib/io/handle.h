@@ -69,6 +69,30 @@ void tcpx__handle_leave(struct tcpx__handle *h, tcpx_task *t, int slot);
 /* Shuts cancellers out, and waits for those that are looking. */
 void tcpx__handle_seal(struct tcpx__handle *h);
 
+/* Takes that back, for one who sealed h and then could not end it. */
+static inline void tcpx__handle_unseal(struct tcpx__handle *h)
+{
+    atomic_fetch_and(&h->guard, ~TCPX__CLOSING);
+}
+
+/*
+ * Keeps the descriptor open for a moment of looking, by a task that is neither
+ * reader nor writer.  Returns 1, and tcpx__handle_let_go() is due; or 0 if h
+ * is closing.
+ */
+static inline int tcpx__handle_hold(struct tcpx__handle *h)
+{
+    if (!(atomic_fetch_add(&h->guard, 1) & TCPX__CLOSING))
+        return 1;
+    atomic_fetch_sub(&h->guard, 1);
+    return 0;
+}
+
+static inline void tcpx__handle_let_go(struct tcpx__handle *h)
+{
+    atomic_fetch_sub(&h->guard, 1);
+}
+
 static inline int tcpx__handle_canceled(const struct tcpx__handle *h)
 {
     return atomic_load_explicit(&h->canceled, memory_order_seq_cst);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include "net/endpoint.h"
 
 tcpx_conn *tcpx__conn_new(int fd, unsigned flags, const struct sockaddr *peer,
                           socklen_t len)
@@ -18,9 +19,16 @@ tcpx_conn *tcpx__conn_new(int fd, unsigned flags, const struct sockaddr *peer,
     tcpx__handle_init(&c->h, fd, flags);
     atomic_init(&c->refs, 1);
     c->in.search = TCPX__SEARCH_NONE;
-    if (!(flags & TCPX__UNIX) && peer && len <= sizeof(c->peer)) {
-        memcpy(&c->peer, peer, len);
-        c->peer_len = len;
+    if (!(flags & TCPX__UNIX) && peer) {
+        struct tcpx__endpoint e;
+
+        /* A client of IPv4 is one, whichever socket it came to. */
+        tcpx__endpoint_set(&e, peer, len);
+        tcpx__endpoint_unmap(&e);
+        if (e.len <= sizeof(c->peer)) {
+            memcpy(&c->peer, &e.sa, e.len);
+            c->peer_len = e.len;
+        }
     }
     return c;
 }

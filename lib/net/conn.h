@@ -61,7 +61,7 @@ struct tcpx_conn {
     _Atomic uint64_t bytes_written;
     struct tcpx__buffer in;
     struct tcpx__kept *_Atomic kept;
-    _Atomic size_t kept_size; /* of what is kept, for those who only look */
+    _Atomic size_t kept_size;   /* of what is kept, for those who only look */
     struct timeval old_timeout; /* of an adopted socket, to be restored */
     char *_Atomic peer_text;
     char *_Atomic local_text;
@@ -86,7 +86,8 @@ enum tcpx__restore {
 /*
  * A connection over fd, which it owns from then on; flags as in
  * tcpx__handle_init().  peer may be NULL for a socket of the Unix family,
- * whose name is asked for when it is wanted.  NULL if memory ran out.
+ * whose name is asked for when it is wanted; an IPv4 address in IPv6 form is
+ * kept as plain IPv4.  NULL if memory ran out.
  */
 tcpx_conn *tcpx__conn_new(int fd, unsigned flags, const struct sockaddr *peer,
                           socklen_t len);

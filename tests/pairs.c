@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pairs.c - connected pairs, one for each way in which a connection waits.
+ */
+#include "pairs.h"
+
+#include <stdint.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "support.h"
+
+static tcpx_conn *adopt(int fd, int kind)
+{
+    tcpx_conn *c = NULL;
+
+    ck_ok(
+        tcpx_conn_adopt(&c, fd, TCPX_ADOPT(.sole_owner = kind != PAIR_SHARED)));
+    return c;
+}
+
+struct pair pair_open(int kind)
+{
+    struct pair p = {NULL, NULL};
+    int fd[2];
+
+    if (kind == PAIR_UNIX) {
+        tcpx_conn *ends[2];
+
+        ck_ok(tcpx_conn_pair(ends));
+        p.a = ends[0];
+        p.b = ends[1];
+        return p;
+    }
+    raw_pair(fd);
+    p.a = adopt(fd[0], kind);
+    p.b = adopt(fd[1], kind);
+    return p;
+}
+
+void pair_end(struct pair *p)
+{
+    tcpx_abort(p->a);
+    tcpx_abort(p->b);
+}
+
+tcpx_conn *conn_open(int kind, int *peer)
+{
+    int fd[2];
+
+    if (kind == PAIR_UNIX)
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd),
+                         0);
+    else
+        raw_pair(fd);
+    *peer = fd[1];
+    return adopt(fd[0], kind);
+}
+
+void narrow(int fd)
+{
+    int size = 4096;
+
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)),
+                     0);
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)),
+                     0);
+}
+
+void fill_pattern(void *buf, size_t len, size_t offset)
+{
+    uint8_t *p = buf;
+
+    for (size_t i = 0; i < len; i++) {
+        uint32_t x = (uint32_t)(offset + i) * 2654435761u;
+
+        p[i] = (uint8_t)(x >> 24 ^ x >> 11);
+    }
+}
