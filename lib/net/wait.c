@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait.c - waiting for several connections, listeners and descriptors.
+ */
+#include <tcpx/wait.h>
+
+#include <errno.h>
+#include <poll.h>
+#include "net/conn.h"
+#include "net/listener.h"
+
+#define FEW 16
+
+/*
+ * What c is ready for without asking the kernel: bytes that were read ahead,
+ * an end or error that the next call tells.
+ */
+static uint32_t conn_ready(const tcpx_conn *c)
+{
+    uint32_t got = 0;
+
+    if (tcpx__handle_canceled(&c->h))
+        return TCPX_READABLE | TCPX_WRITABLE;
+    if (atomic_load(&c->write_error) || atomic_load(&c->finished))
+        got |= TCPX_WRITABLE;
+    /* These are the reader's own; a task that only waits may see them a moment
+       late, and then the socket tells it. */
+    if (atomic_load(&c->read_error) || atomic_load(&c->peer_finished) ||
+        atomic_load_explicit(&c->in.ahead, memory_order_relaxed))
+        got |= TCPX_READABLE;
+    return got;
+}
+
+static int is_wrong(const tcpx_waitfor *w)
+{
+    if (w->want & ~(uint32_t)(TCPX_READABLE | TCPX_WRITABLE))
+        return 1;
+    switch (w->kind) {
+    case TCPX_WAIT_CONN:
+        return w->want && !w->on.conn;
+    case TCPX_WAIT_LISTENER:
+        return w->want && (!w->on.listener || w->want != TCPX_READABLE);
+    case TCPX_WAIT_FD:
+        return w->want && w->on.fd < 0;
+    default:
+        return 1;
+    }
+}
+
+/* Prepares one item for the world's wait; returns what is ready already. */
+static uint32_t prepare(const tcpx_waitfor *w, struct tcpx__poll_item *item)
+{
+    uint32_t ready = 0;
+
+    *item = (struct tcpx__poll_item){.fd = -1};
+    if (!w->want)
+        return 0;
+    if (w->kind == TCPX_WAIT_CONN) {
+        item->handle = &w->on.conn->h;
+        ready = conn_ready(w->on.conn) & w->want;
+    } else if (w->kind == TCPX_WAIT_LISTENER) {
+        item->handle = &w->on.listener->h;
+        ready = tcpx__handle_canceled(item->handle) ? w->want : 0;
+    }
+    item->fd = item->handle ? item->handle->fd : w->on.fd;
+    if (w->want & TCPX_READABLE)
+        item->want |= POLLIN;
+    if (w->want & TCPX_WRITABLE)
+        item->want |= POLLOUT;
+    return ready;
+}
+
+/* The end, an error or a hang-up make an item ready in what it wants. */
+static uint32_t readiness(const tcpx_waitfor *w,
+                          const struct tcpx__poll_item *item)
+{
+    uint32_t got = 0;
+
+    if (item->got & ~(POLLIN | POLLOUT))
+        return w->want;
+    if (item->got & POLLIN)
+        got |= TCPX_READABLE;
+    if (item->got & POLLOUT)
+        got |= TCPX_WRITABLE;
+    return got & w->want;
+}
+
+static int wait_for(tcpx_waitfor *waits, struct tcpx__poll_item *items,
+                    size_t n, tcpx_time deadline)
+{
+    const struct tcpx__world *world = tcpx__world();
+    int ready = 0;
+    int rc;
+
+    for (size_t i = 0; i < n; i++) {
+        waits[i].got = prepare(&waits[i], &items[i]);
+        ready += waits[i].got != 0;
+    }
+    /* What is ready already does not hide what else is. */
+    do
+        rc = world->wait(items, n, ready ? TCPX_NOW : deadline);
+    while (rc == 0 && !ready);
+    if (rc < 0 && !ready)
+        return rc;
+    ready = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (rc > 0 && items[i].fd >= 0)
+            waits[i].got |= readiness(&waits[i], &items[i]);
+        ready += waits[i].got != 0;
+    }
+    return ready;
+}
+
+int tcpx_wait(tcpx_waitfor *items, size_t n, tcpx_time deadline)
+{
+    struct tcpx__poll_item few[FEW];
+    struct tcpx__poll_item *polls = few;
+    int rc;
+
+    if ((!items && n) || (n == 0 && deadline == TCPX_FOREVER))
+        return tcpx__fail(-EINVAL, "wait", NULL);
+    for (size_t i = 0; i < n; i++) {
+        if (is_wrong(&items[i]))
+            return tcpx__fail_because(-EINVAL, "wait", NULL,
+                                      "item %zu is of no known kind, wants "
+                                      "what there is not, or is empty",
+                                      i);
+    }
+    if (tcpx__is_duration(deadline))
+        return tcpx__fail_because(-EINVAL, "wait", NULL,
+                                  "a duration was passed as deadline; use "
+                                  "tcpx_after()");
+    if (!tcpx__task())
+        return tcpx__fail(-ENOMEM, "wait", NULL);
+    if (n > FEW) {
+        polls = tcpx__malloc(n * sizeof(*polls));
+        if (!polls)
+            return tcpx__fail(-ENOMEM, "wait", NULL);
+    }
+    rc = wait_for(items, polls, n, deadline);
+    if (polls != few)
+        tcpx__free(polls);
+    return rc < 0 ? tcpx__fail(rc, "wait", NULL) : rc;
+}
