@@ -29,8 +29,6 @@ install(FILES include/tcpx.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT d
 install(DIRECTORY include/tcpx DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev
         FILES_MATCHING PATTERN "*.h")
 
-include(${CMAKE_CURRENT_LIST_DIR}/man.cmake)
-
 configure_package_config_file(
   cmake/tcpx-config.cmake.in ${PROJECT_BINARY_DIR}/tcpx-config.cmake
   INSTALL_DESTINATION ${package_dir} NO_SET_AND_CHECK_MACRO)
