@@ -12,6 +12,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -144,9 +145,30 @@ static void compare_fds(const struct snapshot *a, const struct snapshot *b)
                       a->fd[i].fd, a->fd[i].what, find_fd(b, a->fd[i].fd));
 }
 
+#if defined(__SANITIZE_THREAD__)
+static void *do_nothing(void *arg)
+{
+    return arg;
+}
+
+/* ThreadSanitizer adds a thread of its own to the first of a process. */
+static void start_sanitizer(void)
+{
+    pthread_t first;
+
+    ck_assert_int_eq(pthread_create(&first, NULL, do_nothing, NULL), 0);
+    pthread_join(first, NULL);
+}
+#else
+static void start_sanitizer(void)
+{
+}
+#endif
+
 static void before_each(void)
 {
     more_threads = 0;
+    start_sanitizer();
     list_fds(&before);
     before.threads = count_threads();
     before.children = has_children();

@@ -89,15 +89,17 @@ typedef void tcpx_resolver_fn(tcpx_lookup *lookup, const char *host, int family,
 /*
  * Replaces the resolver of the process for lookups that start from now on; fn
  * NULL puts the library's own back: getaddrinfo(3) on at most four helper
- * threads, which the first name that needs one starts, with all signals
- * blocked.  Numeric addresses and "localhost" (RFC 6761) never ask a resolver.
- * Thread-safe; arg must outlive every lookup that was started with it.
+ * threads, which start when a name needs them, with all signals blocked, and
+ * end when none does.  Numeric addresses and "localhost" (RFC 6761) never ask
+ * a resolver.  Thread-safe; arg must outlive every lookup that was started with
+ * it.
  */
 TCPX_API void tcpx_resolver_set(tcpx_resolver_fn *fn, void *arg);
 
 /*
- * Answers a lookup: err 0 and n addresses (ports are ignored, the library
- * copies them), in the order in which they are to be tried; or a negative
+ * Answers a lookup: err 0 and n addresses, in the order in which they are to be
+ * tried; the library copies them, ignores their ports, and leaves out those of
+ * another family, repeated ones, and those after the first 1024.  Or a negative
  * error: TCPX_ERESOLVE if there is no such name, -EAGAIN if the server did not
  * answer and a later try may succeed, or another -errno.  n 0 with err 0 means
  * that the name has no address in this family.  The lookup is gone afterwards,

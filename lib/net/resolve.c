@@ -51,7 +51,6 @@ static tcpx_lookup *lookup_new(const tcpx_address *a, int family)
     tcpx__task_retain(task);
     atomic_init(&lookup->refs, 1);
     lookup->task = task;
-    lookup->waiter = task;
     lookup->family = family;
     lookup->address = *a;
     return lookup;
@@ -380,6 +379,7 @@ static void begin(tcpx_lookup *lookup)
     }
 
     pthread_mutex_lock(&tcpx__lookups);
+    lookup->waiter = lookup->task;
     fn = resolver.fn;
     arg = resolver.arg;
     pthread_mutex_unlock(&tcpx__lookups);

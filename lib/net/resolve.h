@@ -73,7 +73,7 @@ struct tcpx_lookup {
     _Atomic int abandoned;
     _Atomic int answered;     /* set after .names was written */
     struct tcpx_task *task;   /* who asks; a reference */
-    struct tcpx_task *waiter; /* the same, NULL once it left; see the lock */
+    struct tcpx_task *waiter; /* the same, NULL if it needs no wake */
     int family;
     int running;               /* in the pool: a helper has it; see the lock */
     struct tcpx_lookup *next;  /* in the pool's list; see the lock */

@@ -7,12 +7,15 @@
  * threads that may be left waiting.  There are at most HELPERS of them; with
  * all stuck, further names queue, each until its asker's deadline.
  *
+ * A helper ends as soon as the queue is empty.  To make another one costs less
+ * than the files that a lookup reads, and a program that is not looking
+ * anything up has no threads but its own, also when it forks or ends.
+ *
  * Everything here is under tcpx__lookups.
  */
 #include "net/resolve.h"
 
 #include <errno.h>
-
 #include "base/sys.h"
 #include "base/task.h"
 
@@ -21,18 +24,13 @@
 /* Modules of nsswitch.conf keep their buffers on the stack. */
 #define STACK_SIZE (256 * 1024)
 
-/* A helper that had nothing to do for so long ends. */
-#define IDLE (5 * TCPX_SEC)
-
 static struct {
     tcpx_lookup *first; /* running ones and queued ones */
     tcpx_lookup **last; /* the end of the list */
     unsigned queued;    /* of these, how many no helper has begun */
     unsigned threads;
-    unsigned idle;       /* of these, how many wait for work */
-    int unusable;        /* fork could not be made safe */
-    pthread_cond_t work; /* one more is queued */
-} pool;
+    int unusable; /* fork could not be made safe */
+} pool = {.last = &pool.first};
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -52,21 +50,6 @@ static void take_out(tcpx_lookup *lookup)
     else
         pool.last = lookup->link;
     lookup->link = NULL;
-}
-
-/* An empty pool, without threads. */
-static void start_over(void)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool.work, &attr);
-    pthread_condattr_destroy(&attr);
-
-    pool.first = NULL;
-    pool.last = &pool.first;
-    pool.queued = pool.threads = pool.idle = 0;
 }
 
 static void before_fork(void)
@@ -90,7 +73,9 @@ static void after_fork_in_child(void)
     tcpx_lookup *lookup = pool.first, *next;
     tcpx_task *self = lookup ? tcpx__task() : NULL;
 
-    start_over();
+    pool.first = NULL;
+    pool.last = &pool.first;
+    pool.queued = pool.threads = 0;
     for (; lookup; lookup = next) {
         next = lookup->next;
         lookup->link = NULL;
@@ -102,27 +87,11 @@ static void after_fork_in_child(void)
 
 static void prepare(void)
 {
-    start_over();
     pool.unusable = pthread_atfork(before_fork, after_fork_in_parent,
                                    after_fork_in_child) != 0;
 }
 
-/* Waits for work; returns 0 once there was none for IDLE. */
-static int wait_for_work(void)
-{
-    tcpx_time until = tcpx__sys_now() + IDLE;
-    struct timespec ts = {.tv_sec = (time_t)(until / TCPX_SEC),
-                          .tv_nsec = (long)(until % TCPX_SEC)};
-    int err = 0;
-
-    pool.idle++;
-    while (pool.queued == 0 && err == 0)
-        err = pthread_cond_timedwait(&pool.work, &tcpx__lookups, &ts);
-    pool.idle--;
-
-    return pool.queued > 0;
-}
-
+/* The longest queued lookup, which is then running; there is one. */
 static tcpx_lookup *next_queued(void)
 {
     tcpx_lookup *lookup = pool.first;
@@ -140,7 +109,7 @@ static void *help(void *arg)
     (void)arg;
 
     pthread_mutex_lock(&tcpx__lookups);
-    while (wait_for_work()) {
+    while (pool.queued > 0) {
         tcpx_lookup *lookup = next_queued();
 
         pthread_mutex_unlock(&tcpx__lookups);
@@ -157,24 +126,13 @@ static void *help(void *arg)
     return NULL;
 }
 
-/* Starts a helper if no idle one is left for what is queued. */
-static int start_helper(void)
-{
-    int err;
-
-    if (pool.queued <= pool.idle || pool.threads == HELPERS)
-        return 0;
-
-    err = tcpx__sys_thread(help, NULL, STACK_SIZE);
-    if (err == 0)
-        pool.threads++;
-
-    return err;
-}
-
+/*
+ * A new helper for each name that is queued, up to the limit: one that is on
+ * its way to the queue may be taken for busy, which costs a thread at most.
+ */
 int tcpx__pool_submit(tcpx_lookup *lookup)
 {
-    int err;
+    int err = 0;
 
     pthread_once(&once, prepare);
     if (pool.unusable)
@@ -183,13 +141,15 @@ int tcpx__pool_submit(tcpx_lookup *lookup)
     pthread_mutex_lock(&tcpx__lookups);
     append(lookup);
     pool.queued++;
-    err = start_helper();
-    if (err < 0 && pool.threads == 0) {
+    if (pool.threads < HELPERS) {
+        err = tcpx__sys_thread(help, NULL, STACK_SIZE);
+        pool.threads += err == 0;
+    }
+    if (err < 0 && pool.threads > 0) {
+        err = 0; /* the helpers that there are will come to it */
+    } else if (err < 0) {
         take_out(lookup);
         pool.queued--;
-    } else {
-        err = 0; /* the helpers that there are do the work, only later */
-        pthread_cond_signal(&pool.work);
     }
     pthread_mutex_unlock(&tcpx__lookups);
 
