@@ -5,6 +5,7 @@
 #include "pairs.h"
 
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "support.h"
@@ -54,6 +55,40 @@ tcpx_conn *conn_open(int kind, int *peer)
         raw_pair(fd);
     *peer = fd[1];
     return adopt(fd[0], kind);
+}
+
+struct fed fed_open(int kind)
+{
+    struct fed f;
+
+    f.c = conn_open(kind, &f.peer);
+    return f;
+}
+
+void feed(struct fed *f, const char *text)
+{
+    raw_send(f->peer, text, strlen(text));
+}
+
+void feed_end(struct fed *f)
+{
+    ck_assert_int_eq(shutdown(f->peer, SHUT_WR), 0);
+}
+
+void fed_end(struct fed *f)
+{
+    tcpx_abort(f->c);
+    close(f->peer);
+}
+
+void expect_bytes(struct fed *f, const char *expected)
+{
+    char buf[64];
+    size_t len = strlen(expected);
+
+    ck_assert_uint_le(len, sizeof(buf));
+    ck_ok(tcpx_readn(f->c, buf, len, NULL, soon()));
+    ck_assert_mem_eq(buf, expected, len);
 }
 
 void narrow(int fd)

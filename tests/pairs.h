@@ -39,6 +39,20 @@ void pair_end(struct pair *p);
 /* A connection of that kind, and the plain descriptor of its peer. */
 tcpx_conn *conn_open(int kind, int *peer);
 
+/* A connection that is read, and the plain descriptor that feeds it. */
+struct fed {
+    tcpx_conn *c;
+    int peer;
+};
+
+struct fed fed_open(int kind);
+void feed(struct fed *f, const char *text);
+void feed_end(struct fed *f); /* no more will come */
+void fed_end(struct fed *f);
+
+/* Asserts what a plain read gives next. */
+void expect_bytes(struct fed *f, const char *expected);
+
 /* Makes the send buffer of a descriptor small, so that a write soon waits. */
 void narrow(int fd);
 

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * line.c - reading up to a byte: lines, and whatever else ends by one.
+ *
+ * A search goes on where the last one for the same byte stopped, so that a peer
+ * who sends byte by byte costs no more than one who sends all at once.  Nothing
+ * is taken before the whole is there.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include "net/conn.h"
+
+/*
+ * Ends a search in vain; `got` is what the last receive said.  One that was
+ * only interrupted needs more bytes, so that tcpx_wait() must not count those
+ * at hand; after every other end another kind of read may want them.
+ */
+static int give_up(tcpx_conn *c, int delimiter, size_t looked, ssize_t got)
+{
+    int interrupted =
+        got == TCPX_EDEADLINE || got == TCPX_ECANCELED || got == TCPX_ELIMIT;
+
+    tcpx__conn_looked(c, delimiter, looked, interrupted);
+    if (got)
+        return (int)got;
+    return tcpx__conn_buffered(c) ? TCPX_ETRUNC : TCPX_EOF;
+}
+
+/*
+ * Receives until the delimiter is among the first `limit` bytes; *len is then
+ * the number of bytes up to and with it.  Takes nothing.
+ */
+static int find(tcpx_conn *c, int delimiter, size_t limit, tcpx_time deadline,
+                size_t *len)
+{
+    size_t looked = tcpx__conn_search_from(c, delimiter);
+
+    for (;;) {
+        size_t held = tcpx__conn_buffered(c);
+        size_t end = held < limit ? held : limit;
+        ssize_t got;
+
+        if (looked < end) {
+            const unsigned char *data = tcpx__conn_data(c);
+            const unsigned char *at =
+                memchr(data + looked, delimiter, end - looked);
+
+            if (at) {
+                *len = (size_t)(at - data) + 1;
+                return 0;
+            }
+            looked = end;
+        }
+        got = tcpx__conn_fill(c, limit, deadline);
+        if (got <= 0)
+            return give_up(c, delimiter, looked, got);
+    }
+}
+
+/* Finds the end of a line of at most cap - 1 bytes, its end not counted. */
+static int find_line(tcpx_conn *c, size_t cap, tcpx_time deadline, size_t *len)
+{
+    int err = find(c, '\n', cap, deadline, len);
+
+    /* The last byte looked at may be the CR of an end that is two bytes. */
+    if (err == TCPX_ETOOLONG && tcpx__conn_data(c)[cap - 1] == '\r')
+        err = find(c, '\n', cap + 1, deadline, len);
+    return err;
+}
+
+ssize_t tcpx_readline(tcpx_conn *c, char *line, size_t cap, tcpx_time deadline)
+{
+    size_t len = 0;
+    size_t end = 1;
+    int err;
+
+    if (!c || !line || cap == 0 || cap > SSIZE_MAX)
+        return tcpx__fail(-EINVAL, "readline", NULL);
+    err = tcpx__read_begin(c, deadline);
+    if (err)
+        return err;
+    err = find_line(c, cap, deadline, &len);
+    if (err)
+        return tcpx__read_end(c, err, "readline");
+    if (len > 1 && tcpx__conn_data(c)[len - 2] == '\r')
+        end = 2;
+    tcpx__conn_take(c, line, len - end);
+    tcpx__conn_take(c, NULL, end);
+    line[len - end] = '\0';
+    return tcpx__read_end(c, (ssize_t)(len - end), "readline");
+}
+
+ssize_t tcpx_read_until(tcpx_conn *c, void *buf, size_t cap, int delimiter,
+                        tcpx_time deadline)
+{
+    size_t len = 0;
+    int err;
+
+    if (!c || !buf || cap == 0 || cap > SSIZE_MAX || delimiter < 0 ||
+        delimiter > UCHAR_MAX)
+        return tcpx__fail(-EINVAL, "read_until", NULL);
+    err = tcpx__read_begin(c, deadline);
+    if (err)
+        return err;
+    err = find(c, delimiter, cap, deadline, &len);
+    if (err)
+        return tcpx__read_end(c, err, "read_until");
+    tcpx__conn_take(c, buf, len);
+    return tcpx__read_end(c, (ssize_t)len, "read_until");
+}
+
+/* Drops what it looks at, so that a skip of any length needs no more memory
+   than the buffer that is there. */
+static int skip(tcpx_conn *c, int delimiter, size_t *done, tcpx_time deadline)
+{
+    for (;;) {
+        size_t looked = tcpx__conn_search_from(c, delimiter);
+        size_t held = tcpx__conn_buffered(c);
+        ssize_t got;
+
+        if (looked < held) {
+            const unsigned char *data = tcpx__conn_data(c);
+            const unsigned char *at =
+                memchr(data + looked, delimiter, held - looked);
+
+            if (at) {
+                *done += tcpx__conn_take(c, NULL, (size_t)(at - data) + 1);
+                return 0;
+            }
+        }
+        *done += tcpx__conn_take(c, NULL, held);
+        got = tcpx__conn_fill(c, 1, deadline);
+        if (got < 0)
+            return (int)got;
+        if (got == 0)
+            return *done ? TCPX_ETRUNC : TCPX_EOF;
+    }
+}
+
+int tcpx_skip_until(tcpx_conn *c, int delimiter, size_t *done,
+                    tcpx_time deadline)
+{
+    size_t dropped = 0;
+    int err;
+
+    if (done)
+        *done = 0;
+    if (!c || delimiter < 0 || delimiter > UCHAR_MAX)
+        return tcpx__fail(-EINVAL, "skip_until", NULL);
+    err = tcpx__read_begin(c, deadline);
+    if (err)
+        return err;
+    err = skip(c, delimiter, &dropped, deadline);
+    if (done)
+        *done = dropped;
+    return (int)tcpx__read_end(c, err, "skip_until");
+}
