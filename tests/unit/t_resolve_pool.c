@@ -16,28 +16,11 @@
 #include "base/task.h"
 #include "io/world.h"
 #include "runner.h"
+#include "sanitizers.h"
 #include "support.h"
 #include "unit/resolving.h"
 
 #define HELPERS 4
-
-/* ThreadSanitizer ends a child of several threads that starts its own; a fork
-   may find the lock of AddressSanitizer's allocator held. */
-#if defined(__has_feature)
-#define HAS_FEATURE(x) __has_feature(x)
-#else
-#define HAS_FEATURE(x) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || HAS_FEATURE(thread_sanitizer)
-#define TSAN 1
-#else
-#define TSAN 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
-#define ASAN 1
-#else
-#define ASAN 0
-#endif
 
 /* What getaddrinfo gives, and the gate that it waits at. */
 static struct {
@@ -367,7 +350,7 @@ START_TEST(a_child_of_a_fork_amid_lookups_resolves)
 {
     pthread_t threads[3];
 
-    if (TSAN)
+    if (TEST_TSAN)
         skip_test("the thread sanitizer allows no threads after a fork");
 
     shut_gate();
@@ -397,7 +380,7 @@ START_TEST(a_lookup_of_the_forking_task_fails_in_the_child_alone)
 {
     struct tcpx__resolution *r;
 
-    if (TSAN)
+    if (TEST_TSAN)
         skip_test("the thread sanitizer allows no threads after a fork");
 
     shut_gate();
@@ -417,7 +400,7 @@ START_TEST(forks_at_any_moment_leave_no_lock_behind)
     pthread_t threads[2];
     int n = 1500;
 
-    if (TSAN || ASAN)
+    if (TEST_TSAN || TEST_ASAN) /* whose allocator's lock may be held */
         skip_test("the sanitizer itself cannot fork at any moment");
 
     give(EAI_NONAME, 0);
