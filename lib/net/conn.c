@@ -5,7 +5,6 @@
 #include "net/conn.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include "net/endpoint.h"
 
@@ -79,30 +78,6 @@ void tcpx_cancel(tcpx_conn *c)
     if (c)
         tcpx__handle_cancel(&c->h, TCPX_ECANCELED);
     errno = saved;
-}
-
-int tcpx__conn_settle_connect(tcpx_conn *c, tcpx_time deadline)
-{
-    const struct tcpx__world *world = tcpx__world();
-    int err;
-
-    if (!atomic_load(&c->connecting))
-        return 0;
-    while ((err = world->connect_result(c->h.fd)) == -EINPROGRESS) {
-        if (deadline <= 0)
-            return TCPX_EDEADLINE;
-        err = world->await(&c->h, POLLOUT, deadline);
-        if (err)
-            return err;
-    }
-    if (tcpx__is_final(err)) {
-        /* The kernel tells why only once. */
-        tcpx__conn_latch_read(c, err);
-        tcpx__conn_latch_write(c, err);
-    }
-    if (!err)
-        atomic_store(&c->connecting, 0);
-    return err;
 }
 
 int tcpx__conn_fail(const tcpx_conn *c, int err, const char *operation)

@@ -51,7 +51,7 @@ struct tcpx_conn {
     _Atomic uint8_t writing;       /* claimed by a writer */
     _Atomic uint8_t peer_finished; /* recv gave 0 */
     _Atomic uint8_t finished;      /* we half-closed */
-    _Atomic uint8_t connecting;    /* .start_only, outcome unknown */
+    _Atomic uint8_t connecting;    /* enum tcpx__connecting */
     uint8_t restore;               /* enum tcpx__restore */
     _Atomic int16_t read_error;    /* latched: what every read ends with */
     _Atomic int16_t write_error;   /* latched: what every write ends with */
@@ -76,6 +76,9 @@ struct tcpx_conn {
 _Static_assert(sizeof(struct tcpx_conn) <= 256,
                "a connection takes at most 256 bytes before it buffers");
 
+/* A .start_only connect whose outcome is not known; a task is asking. */
+enum tcpx__connecting { TCPX__UNDER_WAY = 1, TCPX__SETTLING };
+
 /* What tcpx_conn_release() puts back on an adopted socket. */
 enum tcpx__restore {
     TCPX__RESTORE_TIMEOUT = 1,  /* SO_RCVTIMEO, from old_timeout */
@@ -95,7 +98,10 @@ tcpx_conn *tcpx__conn_new(int fd, unsigned flags, const struct sockaddr *peer,
 /* Closes the descriptor, with a reset if asked, and gives up the reference. */
 void tcpx__conn_dispose(tcpx_conn *c, int reset);
 
-/* Sees how a .start_only connect went; 0 once it is a connection. */
+/*
+ * Sees how a .start_only connect went; 0 once it is a connection.  A failure is
+ * latched in both directions.  Readers and writers may ask at the same time.
+ */
 int tcpx__conn_settle_connect(tcpx_conn *c, tcpx_time deadline);
 
 /*

@@ -270,6 +270,7 @@ void tcpx_lookup_finish(tcpx_lookup *lookup, int err,
         err = TCPX_ERESOLVE;
         detail = "the name server did not answer";
     } else if (err == TCPX_ERESOLVE) {
+        lookup->names.absent = 1;
         detail = "no such name";
     }
 
@@ -353,6 +354,7 @@ void tcpx__lookup_run(tcpx_lookup *lookup)
 
     errno = 0;
     err = tcpx__sys_getaddrinfo(lookup->address.host, NULL, &hints, &list);
+    lookup->names.absent = err == EAI_NONAME;
     if (err)
         err = translate(err, &detail);
     else if (!tcpx_lookup_is_abandoned(lookup))

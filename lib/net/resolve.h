@@ -28,8 +28,9 @@ struct tcpx__resolution;
 
 /* The answer for one family. */
 struct tcpx__names {
-    int err;  /* 0, or why there is no answer: TCPX_ERESOLVE, or a shortage */
-    size_t n; /* 0 without an error: no address in this family */
+    int err;    /* 0, or why there is no answer: TCPX_ERESOLVE, or a shortage */
+    int absent; /* with TCPX_ERESOLVE: no such name, in this family at least */
+    size_t n;   /* 0 without an error: no address in this family */
     const struct tcpx__endpoint *at; /* in the order to try, each once, with
                                         the port */
     char detail[80]; /* the reason in words; "" where err says it all */
