@@ -19,7 +19,8 @@ typedef struct tcpx_connect_report tcpx_connect_report;
  */
 typedef struct tcpx_attempt {
     uint32_t size;
-    int32_t error;       /* 0: won; TCPX_ECANCELED: lost the race; else why */
+    int32_t error;       /* 0: won; TCPX_ECANCELED: lost the race; -EINPROGRESS:
+                            see .start_only; else why it failed */
     const char *address; /* "[2001:db8::1]:80"; the name, if a lookup failed */
     tcpx_time start;     /* since the call began */
     tcpx_time duration;  /* until it won, failed or was given up */
@@ -37,10 +38,12 @@ typedef struct tcpx_connect_opts {
                               numeric or Unix address only, else -EINVAL.  The
                               first read, write or wait sees how it went */
     const char *bind;      /* local address: "192.0.2.1", "[2001:db8::1]", with
-                              ":port" if wanted, or ":port" alone */
+                              ":port" if wanted, or ":port" alone; addresses of
+                              the other family are left out */
     const char *interface; /* SO_BINDTODEVICE: "eth0" */
-    tcpx_connect_report **report; /* set on success and on failure; the caller
-                                     frees it: tcpx_connect_report_free() */
+    tcpx_connect_report **report; /* set on success and on failure, to NULL if
+                                     nothing was tried; the caller frees it:
+                                     tcpx_connect_report_free() */
     /* Called for each socket before it is bound and connected, for what has no
        member here; negative gives the attempt up with that error. */
     int (*control)(int fd, void *arg);
@@ -87,8 +90,9 @@ static inline tcpx_connect_opts tcpx_connect_defaults(void)
  * resolves, interleaves the families with IPv6 first, starts the next attempt
  * after .attempt_delay or at once when one fails, keeps the earlier attempts
  * running, returns the first that succeeds and closes the others.  At most six
- * attempts are in flight at a time.  A connection of a socket to itself (RFC
- * 9293 3.5 on one host) counts as refused.  opts may be NULL.
+ * attempts are in flight at a time; while more addresses wait, the oldest gives
+ * way after 5 s.  A connection of a socket to itself (RFC 9293 3.5 on one host)
+ * counts as refused.  opts may be NULL.
  *
  * Returns 0 and the connection in *out, to be ended by tcpx_close(),
  * tcpx_abort() or tcpx_conn_release().  Otherwise a negative error with no
@@ -96,13 +100,15 @@ static inline tcpx_connect_opts tcpx_connect_defaults(void)
  * long it took and why it failed:
  *
  * TCPX_EADDRESS      the text is malformed, or is one to listen on only
- * TCPX_ERESOLVE      the name has no address
+ * TCPX_ERESOLVE      the name has no address in the family asked for
  * TCPX_EDEADLINE     the deadline passed, in the lookup or in an attempt
  * TCPX_ECANCELED     tcpx_task_cancel() struck the calling task
- * -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH, -ETIMEDOUT, -ECONNRESET, -EACCES
- *                    every attempt failed; the first address's reason
+ * -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH, -ETIMEDOUT, -EACCES
+ *                    every attempt failed; the first address's reason, passing
+ *                    over those that this host could send nothing to
+ * -ENOENT, -EPROTOTYPE    (Unix) there is no such socket, or it is no stream
  * -EADDRNOTAVAIL, -EADDRINUSE    .bind is not ours or taken, or ports ran out
- * -ENODEV            .interface does not exist
+ * -ENODEV            .interface, or the zone of an address, does not exist
  * -EINVAL            a NULL argument, a wrong option, a duration as deadline
  * -E2BIG             opts is newer than the library and uses what it lacks
  * -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, -EAGAIN    a shortage on this host
