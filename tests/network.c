@@ -50,7 +50,7 @@ const char *enter_network(void)
         return because("unshare");
     if (loopback_up() < 0)
         return because("lo");
-    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+    if (mount("none", "/", "", MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("tmpfs", "/etc", "tmpfs", 0, NULL) < 0)
         return because("mount");
 
