@@ -55,7 +55,8 @@ need_build_tools() {
     need "${1:-gcc}" have "${CC:-cc}"
     need libc6-dev header stdio.h
     need cmake have cmake
-    have make || need ninja-build have ninja
+    # CMake's own default; ninja is used where it is there already.
+    have ninja || need make have make
     need pkg-config have pkg-config
 }
 

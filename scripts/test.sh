@@ -56,6 +56,7 @@ need g++ have c++
 need check header check.h
 need libsubunit-dev header subunit/child.h
 need iproute2 have ip
+need netbase test -f /etc/services
 need netcat-openbsd have nc
 need python3 have python3
 need strace have strace
