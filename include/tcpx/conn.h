@@ -182,15 +182,21 @@ TCPX_API int tcpx_writev(tcpx_conn *c, const struct iovec *iov, int count,
  * the length field included.  What a deadline left unsent is kept and goes
  * first in the next write, flush or close: do not call again with the same
  * frame.
+ *
+ * -ENOBUFS: what an earlier frame or printf left is still unsent; nothing of
+ * this one was taken: call again later.  -ENOMEM likewise, unless *done tells
+ * that a part had gone out: then nothing can follow it, and the connection
+ * ends with a reset.
  */
 TCPX_API int tcpx_write_frame(tcpx_conn *c, const tcpx_frame *format,
                               const void *buf, size_t len, size_t *done,
                               tcpx_time deadline);
 
 /*
- * Formats as printf(3), the whole text first, and writes it.  Returns 0;
- * -EINVAL or -EOVERFLOW, with nothing sent, if it cannot be formatted.  *done
- * and what is kept at a deadline are as in tcpx_write_frame().
+ * Formats as printf(3), the whole text first, and writes it; an empty text is
+ * nothing.  Returns 0; -EINVAL or -EOVERFLOW, with nothing sent, if it cannot
+ * be formatted.  *done, what is kept at a deadline, and -ENOBUFS are as in
+ * tcpx_write_frame(); -ENOMEM always with nothing taken.
  */
 TCPX_API int tcpx_printf(tcpx_conn *c, size_t *done, tcpx_time deadline,
                          const char *format, ...)

@@ -146,11 +146,13 @@ static inline unsigned char *tcpx__conn_data(const tcpx_conn *c)
 }
 
 /*
- * Remembers how far a search of kind `search` has looked, so that the next one
- * of the same kind goes on from there; `stale` tells that only more bytes can
- * make it succeed.
+ * Ends a search in vain; `got` is what the last fill said, 0 for the end of the
+ * stream.  Remembers how far it has looked, so that the next one of the same
+ * kind goes on from there.  One that was only interrupted needs more bytes, so
+ * that tcpx_wait() must not count those at hand; after every other end another
+ * kind of read may want them.  Returns the error that the reader is told.
  */
-void tcpx__conn_looked(tcpx_conn *c, int search, size_t looked, int stale);
+int tcpx__conn_give_up(tcpx_conn *c, int search, size_t looked, ssize_t got);
 
 /* Where a search of kind `search` may begin. */
 size_t tcpx__conn_search_from(const tcpx_conn *c, int search);

@@ -12,22 +12,6 @@
 #include "net/conn.h"
 
 /*
- * Ends a search in vain; `got` is what the last receive said.  One that was
- * only interrupted needs more bytes, so that tcpx_wait() must not count those
- * at hand; after every other end another kind of read may want them.
- */
-static int give_up(tcpx_conn *c, int delimiter, size_t looked, ssize_t got)
-{
-    int interrupted =
-        got == TCPX_EDEADLINE || got == TCPX_ECANCELED || got == TCPX_ELIMIT;
-
-    tcpx__conn_looked(c, delimiter, looked, interrupted);
-    if (got)
-        return (int)got;
-    return tcpx__conn_buffered(c) ? TCPX_ETRUNC : TCPX_EOF;
-}
-
-/*
  * Receives until the delimiter is among the first `limit` bytes; *len is then
  * the number of bytes up to and with it.  Takes nothing.
  */
@@ -54,7 +38,7 @@ static int find(tcpx_conn *c, int delimiter, size_t limit, tcpx_time deadline,
         }
         got = tcpx__conn_fill(c, limit, deadline);
         if (got <= 0)
-            return give_up(c, delimiter, looked, got);
+            return tcpx__conn_give_up(c, delimiter, looked, got);
     }
 }
 

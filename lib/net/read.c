@@ -198,12 +198,19 @@ ssize_t tcpx__conn_fill(tcpx_conn *c, size_t limit, tcpx_time deadline)
     return n;
 }
 
-void tcpx__conn_looked(tcpx_conn *c, int search, size_t looked, int stale)
+int tcpx__conn_give_up(tcpx_conn *c, int search, size_t looked, ssize_t got)
 {
+    size_t held = tcpx__conn_buffered(c);
+    int interrupted =
+        got == TCPX_EDEADLINE || got == TCPX_ECANCELED || got == TCPX_ELIMIT;
+
     c->in.search = (int16_t)search;
     c->in.looked = looked;
-    atomic_store_explicit(&c->in.ahead, !stale && tcpx__conn_buffered(c) > 0,
+    atomic_store_explicit(&c->in.ahead, held > 0 && !interrupted,
                           memory_order_relaxed);
+    if (got)
+        return (int)got;
+    return held ? TCPX_ETRUNC : TCPX_EOF;
 }
 
 size_t tcpx__conn_search_from(const tcpx_conn *c, int search)
