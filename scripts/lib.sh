@@ -94,14 +94,21 @@ install_missing() {
     missing=''
 }
 
-# configure FOLDER OPTION...: a folder keeps the generator that it began with.
+# configure SOURCE FOLDER OPTION...: a folder keeps the generator it began with.
 configure() {
-    folder=$1
-    shift
+    source=$1
+    folder=$2
+    shift 2
+    # CMake refuses a folder that was made before the whole tree was moved.
+    if [ -f "$folder/CMakeCache.txt" ] && ! grep -qxF \
+        "CMAKE_CACHEFILE_DIR:INTERNAL=$PWD/$folder" "$folder/CMakeCache.txt"
+    then
+        run rm -rf "$folder"
+    fi
     if [ ! -f "$folder/CMakeCache.txt" ] && have ninja; then
         set -- -G Ninja "$@"
     fi
-    run cmake -S . -B "$folder" "$@"
+    run cmake -S "$source" -B "$folder" "$@"
 }
 
 # shellcheck disable=SC2034 # for the scripts that read this file

@@ -104,7 +104,7 @@ valgrind)
     label=api
     ;;
 esac
-configure "$build" -DTCPX_BUILD_TESTS=ON -DTCPX_WERROR=ON "$@"
+configure . "$build" -DTCPX_BUILD_TESTS=ON -DTCPX_WERROR=ON "$@"
 run cmake --build "$build" -j "$jobs"
 
 set -- --output-on-failure --no-tests=error -j "$jobs"
