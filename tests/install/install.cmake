@@ -30,6 +30,7 @@ foreach(
         pkg-config-shared
         pkg-config-static
         plugin
+        readme
         shared-only
         static-only)
   tcpx_install_test(${name})
