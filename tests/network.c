@@ -167,7 +167,7 @@ void dns_start(struct dns *dns, dns_policy_fn *policy)
 
     write_etc("nsswitch.conf", "hosts: files dns\nservices: files\n");
     write_etc("resolv.conf",
-              "nameserver 127.0.0.1\noptions timeout:1 attempts:2\n");
+              "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
 
     dns->policy = policy;
     dns->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

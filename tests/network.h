@@ -36,7 +36,7 @@ struct dns {
 
 /*
  * A name server on 127.0.0.1:53, asked by everybody in this network: writes
- * nsswitch.conf and resolv.conf (a try of one second, two tries).
+ * nsswitch.conf and resolv.conf.  Who gets no answer gives up after a second.
  */
 void dns_start(struct dns *dns, dns_policy_fn *policy);
 void dns_stop(struct dns *dns);

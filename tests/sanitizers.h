@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sanitizers.h - which sanitizer a test is built with, as gcc and clang say it.
+ * sanitizers.h - what watches a test: a sanitizer that it is built with, or
+ * valgrind.
  */
 #ifndef TESTS_SANITIZERS_H
 #define TESTS_SANITIZERS_H
+
+#include <stdlib.h>
+#include <string.h>
 
 #if defined(__has_feature)
 #define TEST_HAS_FEATURE(x) __has_feature(x)
@@ -22,5 +26,14 @@
 #else
 #define TEST_ASAN 0
 #endif
+
+/* valgrind takes the memory of threads that still run at the end for lost, and
+   runs one thread at a time, slowly. */
+static inline int on_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+
+    return preloaded && strstr(preloaded, "vgpreload");
+}
 
 #endif

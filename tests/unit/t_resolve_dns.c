@@ -140,14 +140,14 @@ START_TEST(a_silent_server_holds_nobody_past_his_deadline)
     ck_assert_ptr_null(tcpx__resolution_names(r, AF_INET6));
     tcpx__resolve_abandon(r);
     took = tcpx_now() - begin;
-    ck_assert_msg(took < 1000 * TCPX_MSEC, "%lld ns", (long long)took);
+    ck_assert_msg(took < 900 * TCPX_MSEC, "%lld ns", (long long)took);
 
     /* Another name goes its way meanwhile, and getaddrinfo comes back after
-       its two tries, to find nobody. */
+       a second, to find nobody. */
     r = start_resolving("four.test:80", AF_INET);
     names_read(await_names(r, AF_INET), 0, "192.0.2.1:80");
     tcpx__resolve_abandon(r);
-    ck_assert(tcpx_now() - begin < 1000 * TCPX_MSEC);
+    ck_assert(tcpx_now() - begin < 900 * TCPX_MSEC);
 
     r = start_resolving("silent.test:80", AF_INET);
     ck_fails(await_names(r, AF_INET)->err, TCPX_ERESOLVE);
