@@ -42,6 +42,31 @@ static int loopback_up(void)
     return rc;
 }
 
+/*
+ * Keeps what is mounted from now on out of the other namespaces.  In a chroot
+ * the root is no mount of its own and cannot be told so; there it is enough
+ * that no mount is shared.
+ */
+static int keep_mounts_private(void)
+{
+    char line[1024];
+    int shared = 0;
+    FILE *mounts;
+
+    if (mount("none", "/", "", MS_REC | MS_PRIVATE, NULL) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return -1;
+    mounts = fopen("/proc/self/mountinfo", "re");
+    if (!mounts)
+        return -1;
+    while (fgets(line, sizeof(line), mounts))
+        shared |= strstr(line, " shared:") != NULL;
+    (void)fclose(mounts);
+    errno = EINVAL;
+    return shared ? -1 : 0;
+}
+
 const char *enter_network(void)
 {
     if (geteuid() != 0)
@@ -50,7 +75,7 @@ const char *enter_network(void)
         return because("unshare");
     if (loopback_up() < 0)
         return because("lo");
-    if (mount("none", "/", "", MS_REC | MS_PRIVATE, NULL) < 0 ||
+    if (keep_mounts_private() < 0 ||
         mount("tmpfs", "/etc", "tmpfs", 0, NULL) < 0)
         return because("mount");
 

@@ -4,7 +4,9 @@
  */
 #include "pairs.h"
 
+#include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -93,12 +95,47 @@ void expect_bytes(struct fed *f, const char *expected)
 
 void narrow(int fd)
 {
-    int size = 4096;
+    int size = 65536;
 
     ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)),
                      0);
     ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)),
                      0);
+}
+
+static void *collect(void *arg)
+{
+    struct collector *k = arg;
+    static _Thread_local unsigned char block[16384];
+
+    for (;;) {
+        ssize_t n = recv(k->fd, block, sizeof(block), 0);
+
+        if (n <= 0) {
+            k->error = n < 0 ? errno : 0;
+            return NULL;
+        }
+        if (k->len < k->want) {
+            size_t room = k->want - k->len;
+
+            memcpy(k->data + k->len, block,
+                   (size_t)n < room ? (size_t)n : room);
+        }
+        k->len += (size_t)n;
+    }
+}
+
+void collect_start(struct collector *k, int fd, size_t want)
+{
+    *k = (struct collector){.fd = fd, .want = want};
+    k->data = malloc(want ? want : 1);
+    ck_assert_ptr_nonnull(k->data);
+    k->thread = start_thread(collect, k);
+}
+
+void collect_end(struct collector *k)
+{
+    end_thread(k->thread);
 }
 
 void fill_pattern(void *buf, size_t len, size_t offset)

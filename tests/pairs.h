@@ -17,6 +17,7 @@
 #ifndef TESTS_PAIRS_H
 #define TESTS_PAIRS_H
 
+#include <pthread.h>
 #include <tcpx.h>
 
 enum pair_kind {
@@ -53,8 +54,24 @@ void fed_end(struct fed *f);
 /* Asserts what a plain read gives next. */
 void expect_bytes(struct fed *f, const char *expected);
 
-/* Makes the send buffer of a descriptor small, so that a write soon waits. */
+/* Makes the buffers of a descriptor small, so that a write soon waits. */
 void narrow(int fd);
+
+/*
+ * Reads a plain descriptor in a thread, to its end or its error.  The first
+ * want bytes are kept; len counts all.
+ */
+struct collector {
+    int fd;
+    size_t want;
+    unsigned char *data;
+    size_t len;
+    int error; /* errno of the last read; 0: the end of the stream */
+    pthread_t thread;
+};
+
+void collect_start(struct collector *k, int fd, size_t want);
+void collect_end(struct collector *k); /* data is freed by the caller */
 
 /* len bytes of which no two places look alike; the same in every call. */
 void fill_pattern(void *buf, size_t len, size_t offset);

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,13 +30,21 @@
 #define EXIT_NOTHING_RAN 2
 #define EXIT_SKIPPED 77
 
+/*
+ * A descriptor, with what tells a number that was closed and used again; not
+ * by its path, which changes with the mount namespace.
+ */
+struct open_file {
+    int fd;
+    dev_t device;
+    ino_t inode;
+    char what[120]; /* for the reader: "socket:[12345]" */
+};
+
 /* What a test must leave as it was. */
 struct snapshot {
     int fds;
-    struct {
-        int fd;
-        char what[120]; /* "socket:[12345]" tells a reused number */
-    } fd[MAX_FDS];
+    struct open_file fd[MAX_FDS];
     int threads;
     int children;
 };
@@ -85,16 +94,21 @@ static void list_fds(struct snapshot *s)
     ck_assert_ptr_nonnull(dir);
     s->fds = 0;
     for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-        int fd = (int)strtol(e->d_name, NULL, 10);
-        char *what = s->fd[s->fds].what;
+        struct open_file *f = &s->fd[s->fds];
+        struct stat status;
 
-        if (e->d_name[0] == '.' || fd == dirfd(dir))
+        f->fd = (int)strtol(e->d_name, NULL, 10);
+        if (e->d_name[0] == '.' || f->fd == dirfd(dir))
             continue;
-        ck_assert_int_lt(s->fds, MAX_FDS);
+        ck_assert_int_eq(fstat(f->fd, &status), 0);
+        f->device = status.st_dev;
+        f->inode = status.st_ino;
         ssize_t n =
-            readlinkat(dirfd(dir), e->d_name, what, sizeof(s->fd[0].what) - 1);
-        what[n < 0 ? 0 : n] = 0;
-        s->fd[s->fds++].fd = fd;
+            readlinkat(dirfd(dir), e->d_name, f->what, sizeof(f->what) - 1);
+
+        f->what[n < 0 ? 0 : n] = 0;
+        s->fds++;
+        ck_assert_int_lt(s->fds, MAX_FDS);
     }
     closedir(dir);
 }
@@ -107,11 +121,15 @@ static int has_children(void)
     return !(rc < 0 && errno == ECHILD);
 }
 
-static const char *find_fd(const struct snapshot *s, int fd)
+/* What s has under the number of f, if that is not the same: else NULL. */
+static const char *differs(const struct snapshot *s, const struct open_file *f)
 {
     for (int i = 0; i < s->fds; i++) {
-        if (s->fd[i].fd == fd)
-            return s->fd[i].what;
+        const struct open_file *g = &s->fd[i];
+
+        if (g->fd == f->fd)
+            return g->device == f->device && g->inode == f->inode ? NULL
+                                                                  : g->what;
     }
     return "nothing";
 }
@@ -135,15 +153,19 @@ static int is_of_this_task(const struct snapshot *a, const struct snapshot *b,
 
 static void compare_fds(const struct snapshot *a, const struct snapshot *b)
 {
-    for (int i = 0; i < b->fds; i++)
-        ck_assert_msg(is_of_this_task(a, b, i) ||
-                          !strcmp(b->fd[i].what, find_fd(a, b->fd[i].fd)),
+    for (int i = 0; i < b->fds; i++) {
+        const char *was = differs(a, &b->fd[i]);
+
+        ck_assert_msg(!was || is_of_this_task(a, b, i),
                       "descriptor %d is %s; before the test it was %s",
-                      b->fd[i].fd, b->fd[i].what, find_fd(a, b->fd[i].fd));
-    for (int i = 0; i < a->fds; i++)
-        ck_assert_msg(!strcmp(a->fd[i].what, find_fd(b, a->fd[i].fd)),
-                      "descriptor %d was %s before the test and is %s",
-                      a->fd[i].fd, a->fd[i].what, find_fd(b, a->fd[i].fd));
+                      b->fd[i].fd, b->fd[i].what, was);
+    }
+    for (int i = 0; i < a->fds; i++) {
+        const char *is = differs(b, &a->fd[i]);
+
+        ck_assert_msg(!is, "descriptor %d was %s before the test and is %s",
+                      a->fd[i].fd, a->fd[i].what, is);
+    }
 }
 
 static void *do_nothing(void *arg)

@@ -7,7 +7,7 @@ function(tcpx_install_test name)
                                         ${PROJECT_BINARY_DIR} ${name})
   set_tests_properties(
     install.${name} PROPERTIES LABELS install TIMEOUT 300 SKIP_RETURN_CODE 77 ENVIRONMENT
-                               "CC=${CMAKE_C_COMPILER}")
+                               "CC=${CMAKE_C_COMPILER};CMAKE_GENERATOR=${CMAKE_GENERATOR}")
   if(name STREQUAL "setup")
     set_tests_properties(install.${name} PROPERTIES FIXTURES_SETUP prefix)
   else()
