@@ -29,10 +29,9 @@ int tcpx__thread_poll(tcpx_task *t, struct pollfd *items, nfds_t n,
     int rc;
 
     if (until != TCPX_FOREVER) {
-        tcpx_time ns = until - tcpx__sys_now();
+        tcpx_time now = tcpx__sys_now();
+        tcpx_time ns = until > now ? until - now : 0;
 
-        if (ns < 0)
-            ns = 0;
         left.tv_sec = (time_t)(ns / TCPX_SEC);
         left.tv_nsec = (long)(ns % TCPX_SEC);
         limit = &left;
