@@ -3,6 +3,7 @@
  * connect.c - the active open: from a call to one attempt, or to a race.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <tcpx/connect.h>
 #include <tcpx/error.h>
@@ -215,8 +216,12 @@ static int locate(const struct call *k, struct tcpx__endpoint *to, char why[80])
         err = tcpx__resolve_port(&k->address, &port, why);
     if (!err)
         err = tcpx__endpoint_of(to, &k->address, port);
-    if (!err && k->plan.family && k->plan.family != to->sa.sa_family)
+    if (err == -ENODEV)
+        (void)snprintf(why, 80, "no such zone \"%s\"", k->address.zone);
+    if (!err && k->plan.family && k->plan.family != to->sa.sa_family) {
+        (void)snprintf(why, 80, "%s", tcpx__no_address(k->plan.family));
         err = TCPX_ERESOLVE;
+    }
     return err;
 }
 

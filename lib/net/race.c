@@ -292,9 +292,9 @@ static int run(struct race *r)
 
 /* ---- The end ----------------------------------------------------------- */
 
-static const char *why_no_address(const struct race *r)
+const char *tcpx__no_address(int family)
 {
-    switch (r->plan->family) {
+    switch (family) {
     case AF_INET:
         return "no IPv4 address";
     case AF_INET6:
@@ -341,7 +341,8 @@ static int finish_report(struct race *r, const char *name, int result)
         err = report_lookup(r, i, name, result);
     r->report->untried = left(&r->lanes[V6]) + left(&r->lanes[V4]);
     if (!err && r->report->n == 0 && r->report->untried == 0)
-        err = tcpx__report_lookup(r->report, name, result, why_no_address(r),
+        err = tcpx__report_lookup(r->report, name, result,
+                                  tcpx__no_address(r->plan->family),
                                   r->lanes[V4].answered - r->began);
     return err;
 }

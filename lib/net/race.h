@@ -32,4 +32,7 @@ int tcpx__race(struct tcpx__attempt *won, const struct tcpx__plan *plan,
                const tcpx_address *address, const char *name,
                tcpx_time deadline, tcpx_connect_report *report);
 
+/* In words: nothing in that family, or, for 0, in either. */
+const char *tcpx__no_address(int family);
+
 #endif
