@@ -144,10 +144,15 @@ static int is_of_the_client(int err)
     }
 }
 
+/* So many clients that have gone do not hide one that is still there, even
+   with a deadline that has passed. */
+#define CLIENTS_GONE 64
+
 int tcpx__ready_accept(struct tcpx__handle *h, struct sockaddr *peer,
                        socklen_t *len, tcpx_time deadline)
 {
     socklen_t cap = *len;
+    int gone = 0;
 
     for (;;) {
         int fd;
@@ -163,7 +168,8 @@ int tcpx__ready_accept(struct tcpx__handle *h, struct sockaddr *peer,
             err = await(h, POLLIN, deadline);
         else if (!is_of_the_client(fd))
             err = fd;
-        else if (deadline != TCPX_FOREVER && tcpx__sys_now() >= deadline)
+        else if (++gone >= CLIENTS_GONE && deadline != TCPX_FOREVER &&
+                 tcpx__sys_now() >= deadline)
             err = TCPX_EDEADLINE;
         if (err)
             return err;
