@@ -58,6 +58,10 @@ refuses 'tcpx_read.3.c:' $page 's/^    tcpx_conn \*c;/    tcpx_conn c;/' \
     check-man-examples
 refuses 'tcpx_read.3: no program' $page '/^.Bd -literal/,/^.Ed/d' \
     check-man-examples
+printf '#!/bin/sh\necho "  -h, --help  this"\n' >"$work/tcpx-echo-server"
+chmod +x "$work/tcpx-echo-server"
+refuses '+-l, --listen' docs/man/tcpx-echo-server.1 's/^.Dd.*/.Dd May 1, 2026/' \
+    check-man-programs "$work/tcpx-echo-server"
 if command -v mandoc >/dev/null; then
     refuses 'WARNING' $page 's/^.Sh ERRORS/.Sh/' check-man --lint
 fi
