@@ -21,10 +21,35 @@ static tcpx_conn *adopt(int fd, int kind)
     return c;
 }
 
+/* A connection that the library accepted, and its client. */
+static tcpx_conn *accept_one(int *peer)
+{
+    tcpx_listener *l = NULL;
+    tcpx_conn *c = NULL;
+
+    ck_ok(tcpx_listen(&l, "127.0.0.1:0", NULL));
+    *peer = raw_connect(tcpx_listener_address(l));
+    ck_ok(tcpx_accept(&c, l, soon()));
+    tcpx_listener_close(l);
+    return c;
+}
+
+static tcpx_conn *connect_one(int *peer)
+{
+    char address[32];
+    int listener = raw_listen(address, sizeof(address));
+    tcpx_conn *c = NULL;
+
+    ck_ok(tcpx_connect(&c, address, NULL, soon()));
+    *peer = raw_accept(listener);
+    close(listener);
+    return c;
+}
+
 struct pair pair_open(int kind)
 {
     struct pair p = {NULL, NULL};
-    int fd[2];
+    int peer;
 
     if (kind == PAIR_UNIX) {
         tcpx_conn *ends[2];
@@ -34,9 +59,8 @@ struct pair pair_open(int kind)
         p.b = ends[1];
         return p;
     }
-    raw_pair(fd);
-    p.a = adopt(fd[0], kind);
-    p.b = adopt(fd[1], kind);
+    p.a = conn_open(kind, &peer);
+    p.b = adopt(peer, kind);
     return p;
 }
 
@@ -50,6 +74,10 @@ tcpx_conn *conn_open(int kind, int *peer)
 {
     int fd[2];
 
+    if (kind == PAIR_ACCEPTED)
+        return accept_one(peer);
+    if (kind == PAIR_CONNECTED)
+        return connect_one(peer);
     if (kind == PAIR_UNIX)
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd),
                          0);

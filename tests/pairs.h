@@ -21,9 +21,11 @@
 #include <tcpx.h>
 
 enum pair_kind {
-    PAIR_UNIX,   /* tcpx_conn_pair() */
-    PAIR_SHARED, /* TCP over loopback, adopted: it waits in ppoll(2) */
-    PAIR_SOLE,   /* the same with .sole_owner: it sleeps in recv(2) */
+    PAIR_UNIX,      /* tcpx_conn_pair() */
+    PAIR_SHARED,    /* TCP over loopback, adopted: it waits in ppoll(2) */
+    PAIR_SOLE,      /* the same with .sole_owner: it sleeps in recv(2) */
+    PAIR_ACCEPTED,  /* TCP, from tcpx_accept() */
+    PAIR_CONNECTED, /* TCP, from tcpx_connect() */
     PAIRS
 };
 

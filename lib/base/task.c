@@ -24,6 +24,7 @@ static pthread_key_t key;
 static int key_made;
 
 _Atomic uint32_t tcpx__forks;
+_Atomic uint8_t tcpx__claim_mark = 1;
 
 static void task_end(tcpx_task *t)
 {
@@ -39,13 +40,20 @@ static void thread_ends(void *arg)
     task_end(arg);
 }
 
-/* The eventfd is one with the parent's: a wake of the parent's task would be
-   taken by the child, and the other way round. */
+/*
+ * The child has this thread alone.  Its eventfd is one with the parent's: a
+ * wake of the parent's task would be taken by the child, and the other way
+ * round; and whoever looked at the task looks no more.
+ */
 static void renew_after_fork(void)
 {
-    atomic_fetch_add(&tcpx__forks, 1);
-    if (current)
-        tcpx__sys_close(atomic_exchange(&current->wake_fd, -1));
+    uint32_t forks = atomic_fetch_add(&tcpx__forks, 1) + 1;
+
+    atomic_store(&tcpx__claim_mark, (uint8_t)(forks % UINT8_MAX + 1));
+    if (!current)
+        return;
+    atomic_store(&current->lookers, 0);
+    tcpx__sys_close(atomic_exchange(&current->wake_fd, -1));
 }
 
 static void prepare_process(void)

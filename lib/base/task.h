@@ -89,6 +89,12 @@ void tcpx__task_settle(tcpx_task *t);
 extern _Atomic uint32_t tcpx__forks;
 
 /*
+ * What a claim is marked with: not 0, and not what a claim was marked with
+ * before this process forked off.
+ */
+extern _Atomic uint8_t tcpx__claim_mark;
+
+/*
  * Records a failure of the calling task and returns err.  operation must be a
  * string constant; subject and the detail are copied and may be NULL.
  */

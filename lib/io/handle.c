@@ -22,6 +22,38 @@ void tcpx__handle_init(struct tcpx__handle *h, int fd, unsigned flags)
         atomic_init(&h->waiters[i], NULL);
 }
 
+static uint64_t era(void)
+{
+    return (uint64_t)atomic_load(&tcpx__forks) << 48 & TCPX__ERA;
+}
+
+uint64_t tcpx__handle_count(struct tcpx__handle *h, uint64_t one)
+{
+    uint64_t now = era();
+    uint64_t old = atomic_load(&h->guard);
+    uint64_t next;
+
+    do {
+        next = old & TCPX__CLOSING;
+        next |= (old & TCPX__ERA) == now ? old : now;
+        next += one;
+    } while (!atomic_compare_exchange_weak(&h->guard, &old, next));
+    return next;
+}
+
+/* How many of a kind, TCPX__LOOKERS or TCPX__USERS; 0 is none. */
+static uint64_t counted(const struct tcpx__handle *h, uint64_t kind)
+{
+    uint64_t guard = atomic_load(&h->guard);
+
+    return (guard & TCPX__ERA) == era() ? guard & kind : 0;
+}
+
+int tcpx__handle_in_use(const struct tcpx__handle *h)
+{
+    return counted(h, TCPX__USERS) != 0;
+}
+
 /* Whether a reader may be asleep in recv(2), where only the socket wakes it. */
 static int sleeps_in_recv(const struct tcpx__handle *h)
 {
@@ -54,6 +86,7 @@ int tcpx__handle_enter(struct tcpx__handle *h, tcpx_task *t, int own)
 {
     int slot = -1;
 
+    tcpx__handle_count(h, TCPX__USER);
     for (int i = 0; i < TCPX__WAITERS && slot < 0; i++) {
         tcpx_task *nobody = NULL;
 
@@ -67,7 +100,7 @@ int tcpx__handle_enter(struct tcpx__handle *h, tcpx_task *t, int own)
 
 static void settle(struct tcpx__handle *h)
 {
-    while (TCPX__UNLIKELY(atomic_load(&h->guard) & ~TCPX__CLOSING))
+    while (TCPX__UNLIKELY(counted(h, TCPX__LOOKERS)))
         tcpx__sys_yield();
 }
 
@@ -81,6 +114,7 @@ void tcpx__handle_leave(struct tcpx__handle *h, tcpx_task *t, int slot)
         atomic_store(&h->waiters[slot], NULL);
         settle(h);
     }
+    atomic_fetch_sub(&h->guard, TCPX__USER); /* h may be gone from here on */
 }
 
 void tcpx__handle_seal(struct tcpx__handle *h)

@@ -4,14 +4,16 @@
  *
  * The part that connections and listeners share.  Canceling happens in any
  * thread or signal handler while the owner may be closing, so the number of
- * those who are looking (guard) keeps the descriptor open, and every task that
- * waits here is named in waiters, so that it can be woken:
+ * those who are looking keeps the descriptor open, the number of those who
+ * wait keeps the memory, and every task that waits is named in waiters, so that
+ * it can be woken:
  *
- *     a waiter:    names itself, tests canceled, waits, takes its name out,
- *                  waits until nobody is looking
- *     a canceller: looks (guard + 1; ends if closing), sets canceled, wakes
- *                  every name, stops looking
- *     close:       sets closing, waits until nobody is looking, closes
+ *     a waiter:    counts and names itself, tests canceled, waits, takes its
+ *                  name out, waits until nobody is looking, is not counted
+ *     a canceller: looks (ends if closing), sets canceled, wakes every name,
+ *                  stops looking
+ *     close:       cancels until nobody waits, sets closing, waits until nobody
+ *                  is looking, closes
  *
  * All of it seq_cst.  A task whose name did not fit wakes up by itself every
  * TCPX__BLIND_SLICE and looks.
@@ -26,7 +28,17 @@
 #define TCPX__WAITERS 4
 #define TCPX__BLIND_SLICE (10 * TCPX_MSEC)
 
-#define TCPX__CLOSING 0x80000000u
+/*
+ * The parts of tcpx__handle.guard: who is looking, who waits, tcpx__forks when
+ * they came, and whether the handle is closing.  A child of fork(2) has a copy
+ * of the numbers but not of the threads, so numbers from before do not count.
+ */
+#define TCPX__LOOKER UINT64_C(1)
+#define TCPX__LOOKERS UINT64_C(0xffffff)
+#define TCPX__USER (UINT64_C(1) << 24)
+#define TCPX__USERS (UINT64_C(0xffffff) << 24)
+#define TCPX__ERA (UINT64_C(0x7fff) << 48)
+#define TCPX__CLOSING (UINT64_C(1) << 63)
 
 /* Bits of tcpx__handle.flags.  All are set before the handle is shared, but
    TCPX__NONBLOCK, which the first sendfile adds. */
@@ -44,8 +56,8 @@ struct tcpx__handle {
     _Atomic uint8_t flags;
     _Atomic uint8_t mistrust; /* another holder changed a timeout of ours */
     _Atomic int16_t canceled; /* 0, or the code that waits end with */
-    _Atomic uint32_t guard;   /* cancellers looking, and TCPX__CLOSING */
     uint32_t spin;            /* ns to try before sleeping */
+    _Atomic uint64_t guard;   /* LOOKERS, USERS, ERA, CLOSING */
     int64_t receive_timeout;  /* SO_RCVTIMEO in force; 0: none, -1: unknown */
     tcpx_task *_Atomic waiters[TCPX__WAITERS];
 };
@@ -75,6 +87,13 @@ static inline void tcpx__handle_unseal(struct tcpx__handle *h)
     atomic_fetch_and(&h->guard, ~TCPX__CLOSING);
 }
 
+/* Counts one more, TCPX__LOOKER or TCPX__USER; returns the guard from then
+   on.  Async-signal-safe. */
+uint64_t tcpx__handle_count(struct tcpx__handle *h, uint64_t one);
+
+/* Whether a task is between tcpx__handle_enter() and tcpx__handle_leave(). */
+int tcpx__handle_in_use(const struct tcpx__handle *h);
+
 /*
  * Keeps the descriptor open for a moment of looking, by a task that is neither
  * reader nor writer.  Returns 1, and tcpx__handle_let_go() is due; or 0 if h
@@ -82,15 +101,15 @@ static inline void tcpx__handle_unseal(struct tcpx__handle *h)
  */
 static inline int tcpx__handle_hold(struct tcpx__handle *h)
 {
-    if (!(atomic_fetch_add(&h->guard, 1) & TCPX__CLOSING))
+    if (!(tcpx__handle_count(h, TCPX__LOOKER) & TCPX__CLOSING))
         return 1;
-    atomic_fetch_sub(&h->guard, 1);
+    atomic_fetch_sub(&h->guard, TCPX__LOOKER);
     return 0;
 }
 
 static inline void tcpx__handle_let_go(struct tcpx__handle *h)
 {
-    atomic_fetch_sub(&h->guard, 1);
+    atomic_fetch_sub(&h->guard, TCPX__LOOKER);
 }
 
 static inline int tcpx__handle_canceled(const struct tcpx__handle *h)

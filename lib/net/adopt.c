@@ -266,16 +266,16 @@ int tcpx_conn_release(tcpx_conn *c, int *fd, void *held, size_t cap,
         return tcpx__fail(-EINVAL, "conn_release", NULL);
     if (!tcpx__task())
         return -ENOMEM;
-    reader = atomic_exchange(&c->reading, 1);
-    writer = atomic_exchange(&c->writing, 1);
-    if (!reader && !writer)
+    reader = tcpx__conn_claim(&c->reading);
+    writer = tcpx__conn_claim(&c->writing);
+    if (reader && writer && !tcpx__handle_in_use(&c->h))
         err = give_back(c, held, cap, held_len);
     if (err) {
         tcpx__conn_fail(c, err, "conn_release");
-        if (!reader)
-            atomic_store(&c->reading, 0);
-        if (!writer)
-            atomic_store(&c->writing, 0);
+        if (reader)
+            tcpx__conn_unclaim(&c->reading);
+        if (writer)
+            tcpx__conn_unclaim(&c->writing);
         return err;
     }
     *fd = c->h.fd;

@@ -40,7 +40,7 @@ static int take_error(tcpx_conn *c)
 
     if (err || !pending)
         return err;
-    tcpx__conn_latch_read(c, -pending);
+    /* Readers are told by this too, but only after all that had arrived. */
     tcpx__conn_latch_write(c, -pending);
     return -pending;
 }
@@ -64,24 +64,27 @@ static int acknowledged(tcpx_conn *c)
     err = take_error(c);
     if (!err)
         err = atomic_load(&c->read_error); /* a reader was told */
-    return err ? err : -ECONNRESET;
+    if (!err)
+        err = -ECONNRESET;
+    tcpx__conn_latch_write(c, err);
+    return err;
 }
 
+/* Sleeps for a while; 0: look again. */
 static int pause_until(tcpx_time *pause, tcpx_time deadline)
 {
-    tcpx_time until = tcpx_after(*pause);
+    tcpx_time now = tcpx__sys_now();
+    tcpx_time until = deadline;
     int err;
 
-    if (deadline <= 0)
+    if (now >= deadline)
         return TCPX_EDEADLINE;
-    if (until > deadline)
-        until = deadline;
+    if (deadline - now > *pause)
+        until = now + *pause;
     if (*pause < LAST_PAUSE)
         *pause *= 2;
     err = tcpx__world()->park(until);
-    if (err == TCPX_EDEADLINE && until < deadline)
-        return 0;
-    return err;
+    return err == TCPX_EDEADLINE ? 0 : err;
 }
 
 static int wait_acknowledged(tcpx_conn *c, tcpx_time deadline)
@@ -108,14 +111,7 @@ int tcpx_flush(tcpx_conn *c, tcpx_time deadline)
 
     if (!c)
         return tcpx__fail(-EINVAL, "flush", NULL);
-    err = tcpx__write_begin(c, deadline);
-    if (err == -EPIPE && atomic_load(&c->finished) &&
-        !atomic_load(&c->write_error)) {
-        /* Half-closed by us: nothing may be sent, but what was is awaited. */
-        if (atomic_exchange(&c->writing, 1))
-            return tcpx__conn_fail(c, -EBUSY, "flush");
-        err = 0;
-    }
+    err = tcpx__flush_begin(c, deadline);
     if (err)
         return err;
     err = tcpx__conn_send_kept(c, deadline);
@@ -212,23 +208,20 @@ static int close_gracefully(tcpx_conn *c, tcpx_time deadline)
 }
 
 /*
- * Turns other tasks out, and keeps them out: cancels what they wait in, and
- * claims both directions.  By the contract none of them may come back.
+ * Turns other tasks out, and keeps them out: claims both directions, and
+ * cancels what others wait in until none is left.
  */
 static void take_over(tcpx_conn *c)
 {
     tcpx_time pause = FIRST_PAUSE;
+    int reader = 0;
+    int writer = 0;
 
     for (;;) {
-        int reader = atomic_exchange(&c->reading, 1);
-        int writer = atomic_exchange(&c->writing, 1);
-
-        if (!reader && !writer)
+        reader = reader || tcpx__conn_claim(&c->reading);
+        writer = writer || tcpx__conn_claim(&c->writing);
+        if (reader && writer && !tcpx__handle_in_use(&c->h))
             return;
-        if (!reader)
-            atomic_store(&c->reading, 0);
-        if (!writer)
-            atomic_store(&c->writing, 0);
         tcpx__handle_cancel(&c->h, TCPX_ECANCELED);
         if (pause_until(&pause, TCPX_FOREVER) == TCPX_ECANCELED)
             tcpx__sys_yield(); /* this task was canceled: it must wait still */

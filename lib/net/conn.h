@@ -47,8 +47,8 @@ struct tcpx__kept {
 struct tcpx_conn {
     struct tcpx__handle h;
     _Atomic unsigned refs;
-    _Atomic uint8_t reading;       /* claimed by a reader */
-    _Atomic uint8_t writing;       /* claimed by a writer */
+    _Atomic uint8_t reading; /* claimed: tcpx__conn_claim() */
+    _Atomic uint8_t writing;
     _Atomic uint8_t peer_finished; /* recv gave 0 */
     _Atomic uint8_t finished;      /* we half-closed */
     _Atomic uint8_t connecting;    /* enum tcpx__connecting */
@@ -105,6 +105,25 @@ void tcpx__conn_dispose(tcpx_conn *c, int reset);
 int tcpx__conn_settle_connect(tcpx_conn *c, tcpx_time deadline);
 
 /*
+ * Claims a direction for the calling task, &c->reading or &c->writing.  1, or
+ * 0 if it is another's; what a thread claimed that did not come along in a
+ * fork(2) is nobody's.
+ */
+static inline int tcpx__conn_claim(_Atomic uint8_t *direction)
+{
+    uint8_t mark =
+        atomic_load_explicit(&tcpx__claim_mark, memory_order_relaxed);
+
+    return atomic_exchange_explicit(direction, mark, memory_order_acquire) !=
+           mark;
+}
+
+static inline void tcpx__conn_unclaim(_Atomic uint8_t *direction)
+{
+    atomic_store_explicit(direction, 0, memory_order_release);
+}
+
+/*
  * Begins and ends a read or write: checks the deadline, claims the direction
  * (-EBUSY), tells a cancel.  Each begin that returned 0 needs its end, which
  * returns `result`, having recorded it as a failure of `operation` if it is.
@@ -112,14 +131,17 @@ int tcpx__conn_settle_connect(tcpx_conn *c, tcpx_time deadline);
 int tcpx__read_begin(tcpx_conn *c, tcpx_time deadline);
 ssize_t tcpx__read_end(tcpx_conn *c, ssize_t result, const char *operation);
 int tcpx__write_begin(tcpx_conn *c, tcpx_time deadline);
+/* For a flush: after a half-close too, when there is no more to write. */
+int tcpx__flush_begin(tcpx_conn *c, tcpx_time deadline);
 ssize_t tcpx__write_end(tcpx_conn *c, ssize_t result, const char *operation);
 
 /* Records a failure about c and returns it. */
 int tcpx__conn_fail(const tcpx_conn *c, int err, const char *operation);
 
 /*
- * Receives past the buffer, latching what is final.  Returns a count, 0 at the
- * end of the stream, or an error.  The reader's alone.
+ * Receives past the buffer, at most TCPX__AT_ONCE bytes, latching what is
+ * final.  Returns a count, 0 at the end of the stream, or an error.  The
+ * reader's alone.
  */
 ssize_t tcpx__conn_receive(tcpx_conn *c, void *buf, size_t len,
                            tcpx_time deadline);
@@ -171,7 +193,30 @@ static inline void tcpx__conn_forget_search(tcpx_conn *c)
                           memory_order_relaxed);
 }
 
-/* Sends some of n parts, latching what is final; the writer's alone. */
+/*
+ * The most that one system call moves.  The kernel would go on for as long as
+ * the other side keeps up, for seconds, and sees neither a cancel of ours nor
+ * a deadline meanwhile.
+ */
+#define TCPX__AT_ONCE ((size_t)4 << 20)
+
+/*
+ * Whether a call that has moved something may try for more: 0, or why not.
+ * With data or room always there nothing ever waits, and so nothing else would
+ * see that the deadline has passed.  TCPX_NOW goes on until it would wait.
+ */
+static inline int tcpx__conn_go_on(const tcpx_conn *c, tcpx_time deadline)
+{
+    int err = tcpx__handle_canceled(&c->h);
+
+    if (!err && deadline > 0 && deadline != TCPX_FOREVER &&
+        tcpx__sys_now() >= deadline)
+        err = TCPX_EDEADLINE;
+    return err;
+}
+
+/* Sends some of n parts, at most TCPX__AT_ONCE bytes if it is one, latching
+   what is final; the writer's alone. */
 ssize_t tcpx__conn_send(tcpx_conn *c, const struct iovec *iov, size_t n,
                         tcpx_time deadline);
 

@@ -141,14 +141,17 @@ static int get_head(const tcpx_conn *c, const struct shape *shape,
 static int await_frame(tcpx_conn *c, const struct shape *shape,
                        tcpx_time deadline, struct head *head)
 {
+    ssize_t got = 0;
+
     for (;;) {
         size_t held = tcpx__conn_buffered(c);
         int err = get_head(c, shape, head);
         size_t need = head->field ? head->field + head->payload : held + 1;
-        ssize_t got;
 
         if (!err && head->field && held >= need)
             return 0;
+        if (!err && got > 0)
+            err = tcpx__conn_go_on(c, deadline);
         got = err ? err : tcpx__conn_fill(c, need, deadline);
         if (got <= 0)
             return tcpx__conn_give_up(c, TCPX__SEARCH_FRAME, held, got);

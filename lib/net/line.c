@@ -19,11 +19,11 @@ static int find(tcpx_conn *c, int delimiter, size_t limit, tcpx_time deadline,
                 size_t *len)
 {
     size_t looked = tcpx__conn_search_from(c, delimiter);
+    ssize_t got = 0;
 
     for (;;) {
         size_t held = tcpx__conn_buffered(c);
         size_t end = held < limit ? held : limit;
-        ssize_t got;
 
         if (looked < end) {
             const unsigned char *data = tcpx__conn_data(c);
@@ -36,7 +36,10 @@ static int find(tcpx_conn *c, int delimiter, size_t limit, tcpx_time deadline,
             }
             looked = end;
         }
-        got = tcpx__conn_fill(c, limit, deadline);
+        if (got > 0)
+            got = tcpx__conn_go_on(c, deadline);
+        if (got == 0)
+            got = tcpx__conn_fill(c, limit, deadline);
         if (got <= 0)
             return tcpx__conn_give_up(c, delimiter, looked, got);
     }
@@ -114,6 +117,9 @@ static int skip(tcpx_conn *c, int delimiter, size_t *done, tcpx_time deadline)
             }
         }
         *done += tcpx__conn_take(c, NULL, held);
+        got = *done ? tcpx__conn_go_on(c, deadline) : 0;
+        if (got < 0)
+            return (int)got;
         got = tcpx__conn_fill(c, 1, deadline);
         if (got < 0)
             return (int)got;

@@ -172,7 +172,7 @@ static void await_users(const tcpx_listener *l)
     const struct tcpx__world *world = tcpx__world();
     tcpx_time pause = FIRST_PAUSE;
 
-    while (has_users(l)) {
+    while (has_users(l) || tcpx__handle_in_use(&l->h)) {
         if (!world || world->park(tcpx_after(pause)) == TCPX_ECANCELED)
             tcpx__sys_yield();
         if (pause < LAST_PAUSE)

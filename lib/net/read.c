@@ -49,8 +49,7 @@ int tcpx__read_begin(tcpx_conn *c, tcpx_time deadline)
                                   "tcpx_after()");
     if (TCPX__UNLIKELY(!tcpx__task()))
         return -ENOMEM;
-    if (TCPX__UNLIKELY(
-            atomic_exchange_explicit(&c->reading, 1, memory_order_acquire)))
+    if (TCPX__UNLIKELY(!tcpx__conn_claim(&c->reading)))
         return tcpx__conn_fail(c, -EBUSY, "read");
     canceled = tcpx__handle_canceled(&c->h);
     if (TCPX__UNLIKELY(canceled))
@@ -62,7 +61,7 @@ ssize_t tcpx__read_end(tcpx_conn *c, ssize_t result, const char *operation)
 {
     if (TCPX__UNLIKELY(result < 0))
         tcpx__conn_fail(c, (int)result, operation);
-    atomic_store_explicit(&c->reading, 0, memory_order_release);
+    tcpx__conn_unclaim(&c->reading);
     return result;
 }
 
@@ -113,6 +112,8 @@ ssize_t tcpx__conn_receive(tcpx_conn *c, void *buf, size_t len,
         if (err)
             return err;
     }
+    if (TCPX__UNLIKELY(len > TCPX__AT_ONCE))
+        len = TCPX__AT_ONCE;
     n = tcpx__world()->recv(&c->h, buf, len, deadline);
     return TCPX__LIKELY(n > 0) ? n : receive_ended(c, n);
 }
@@ -251,7 +252,7 @@ int tcpx_readn(tcpx_conn *c, void *buf, size_t len, size_t *done,
     if (err)
         return err;
     got = tcpx__conn_take(c, buf, len);
-    while (got < len) {
+    while (got < len && !err) {
         ssize_t n =
             tcpx__conn_receive(c, (char *)buf + got, len - got, deadline);
 
@@ -261,6 +262,8 @@ int tcpx_readn(tcpx_conn *c, void *buf, size_t len, size_t *done,
         }
         got += (size_t)n;
         count_read(c, (size_t)n);
+        if (got < len)
+            err = tcpx__conn_go_on(c, deadline);
     }
     if (done)
         *done = got;

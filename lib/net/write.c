@@ -27,7 +27,7 @@ void tcpx__conn_latch_write(tcpx_conn *c, int err)
         atomic_compare_exchange_strong(&c->reset_seen, &none, (int16_t)err);
 }
 
-int tcpx__write_begin(tcpx_conn *c, tcpx_time deadline)
+int tcpx__flush_begin(tcpx_conn *c, tcpx_time deadline)
 {
     int err;
 
@@ -37,16 +37,26 @@ int tcpx__write_begin(tcpx_conn *c, tcpx_time deadline)
                                   "tcpx_after()");
     if (TCPX__UNLIKELY(!tcpx__task()))
         return -ENOMEM;
-    if (TCPX__UNLIKELY(
-            atomic_exchange_explicit(&c->writing, 1, memory_order_acquire)))
+    if (TCPX__UNLIKELY(!tcpx__conn_claim(&c->writing)))
         return tcpx__conn_fail(c, -EBUSY, "write");
     err = tcpx__handle_canceled(&c->h);
     if (!err)
         err = atomic_load_explicit(&c->write_error, memory_order_relaxed);
-    if (!err && atomic_load_explicit(&c->finished, memory_order_relaxed))
-        err = -EPIPE; /* our own half-close; nothing to latch */
     if (TCPX__UNLIKELY(err != 0))
         return (int)tcpx__write_end(c, err, "write");
+    return 0;
+}
+
+int tcpx__write_begin(tcpx_conn *c, tcpx_time deadline)
+{
+    int err = tcpx__flush_begin(c, deadline);
+
+    if (TCPX__UNLIKELY(err != 0))
+        return err;
+    /* Our own half-close is nothing to latch. */
+    if (TCPX__UNLIKELY(
+            atomic_load_explicit(&c->finished, memory_order_relaxed)))
+        return (int)tcpx__write_end(c, -EPIPE, "write");
     return 0;
 }
 
@@ -54,7 +64,7 @@ ssize_t tcpx__write_end(tcpx_conn *c, ssize_t result, const char *operation)
 {
     if (TCPX__UNLIKELY(result < 0))
         tcpx__conn_fail(c, (int)result, operation);
-    atomic_store_explicit(&c->writing, 0, memory_order_release);
+    tcpx__conn_unclaim(&c->writing);
     return result;
 }
 
@@ -67,9 +77,24 @@ void tcpx__conn_count_written(tcpx_conn *c, size_t n)
     atomic_store_explicit(&c->bytes_written, sum, memory_order_relaxed);
 }
 
+/*
+ * What an error of send means for every write from now on.  The kernel tells
+ * why a connection died only once, and then EPIPE: if a reader was told, that
+ * is the reason here too.
+ */
+static int send_ended(tcpx_conn *c, int err)
+{
+    if (err == -EPIPE && atomic_load(&c->read_error))
+        err = atomic_load(&c->read_error);
+    if (tcpx__is_final(err))
+        tcpx__conn_latch_write(c, err);
+    return err;
+}
+
 ssize_t tcpx__conn_send(tcpx_conn *c, const struct iovec *iov, size_t n,
                         tcpx_time deadline)
 {
+    struct iovec first;
     ssize_t sent;
 
     if (TCPX__UNLIKELY(
@@ -79,12 +104,16 @@ ssize_t tcpx__conn_send(tcpx_conn *c, const struct iovec *iov, size_t n,
         if (err)
             return err;
     }
+    if (TCPX__UNLIKELY(n == 1 && iov->iov_len > TCPX__AT_ONCE)) {
+        first = (struct iovec){iov->iov_base, TCPX__AT_ONCE};
+        iov = &first;
+    }
     sent = tcpx__world()->send(&c->h, iov, n, deadline);
-    if (TCPX__LIKELY(sent > 0))
+    if (TCPX__LIKELY(sent > 0)) {
         tcpx__conn_count_written(c, (size_t)sent);
-    else if (tcpx__is_final((int)sent))
-        tcpx__conn_latch_write(c, (int)sent);
-    return sent;
+        return sent;
+    }
+    return send_ended(c, (int)sent);
 }
 
 int tcpx__conn_send_kept(tcpx_conn *c, tcpx_time deadline)
@@ -103,26 +132,38 @@ int tcpx__conn_send_kept(tcpx_conn *c, tcpx_time deadline)
         kept->start += (size_t)n;
         atomic_store_explicit(&c->kept_size, kept->end - kept->start,
                               memory_order_relaxed);
+        if (kept->start < kept->end) {
+            int err = tcpx__conn_go_on(c, deadline);
+
+            if (err)
+                return err;
+        }
     }
     atomic_store(&c->kept, NULL);
     tcpx__free(kept);
     return 0;
 }
 
-/* Fills window with the parts from *next on, *offset bytes into the first;
-   empty parts are left out, for a vector of nothing else would send 0. */
+/* Fills window with the parts from *next on, *offset bytes into the first, for
+   one call; empty parts are left out, for a vector of nothing else would send
+   0. */
 static size_t take_window(struct iovec *window, const struct iovec *iov,
                           size_t n, size_t next, size_t offset)
 {
+    size_t left = TCPX__AT_ONCE;
     size_t used = 0;
 
-    for (size_t i = next; i < n && used < PARTS; i++) {
+    for (size_t i = next; i < n && used < PARTS && left > 0; i++) {
         size_t skip = i == next ? offset : 0;
+        size_t len = iov[i].iov_len - skip;
 
-        if (iov[i].iov_len == skip)
+        if (len == 0)
             continue;
+        if (len > left)
+            len = left;
         window[used].iov_base = (char *)iov[i].iov_base + skip;
-        window[used].iov_len = iov[i].iov_len - skip;
+        window[used].iov_len = len;
+        left -= len;
         used++;
     }
     return used;
@@ -134,9 +175,10 @@ static int send_parts(tcpx_conn *c, const struct iovec *iov, size_t n,
     struct iovec window[PARTS];
     size_t next = 0;
     size_t offset = 0;
-    size_t used;
+    size_t used = take_window(window, iov, n, next, offset);
+    int err = 0;
 
-    while ((used = take_window(window, iov, n, next, offset)) > 0) {
+    while (used > 0 && !err) {
         ssize_t sent = tcpx__conn_send(c, window, used, deadline);
 
         if (sent < 0)
@@ -145,15 +187,20 @@ static int send_parts(tcpx_conn *c, const struct iovec *iov, size_t n,
         offset += (size_t)sent;
         while (next < n && offset >= iov[next].iov_len)
             offset -= iov[next++].iov_len;
+        used = take_window(window, iov, n, next, offset);
+        if (used > 0)
+            err = tcpx__conn_go_on(c, deadline);
     }
-    return 0;
+    return err;
 }
 
 /* One part needs no window, and is what most writes are. */
 static int send_part(tcpx_conn *c, const struct iovec *iov, size_t *done,
                      tcpx_time deadline)
 {
-    while (*done < iov->iov_len) {
+    int err = 0;
+
+    while (*done < iov->iov_len && !err) {
         struct iovec rest = {(char *)iov->iov_base + *done,
                              iov->iov_len - *done};
         ssize_t sent = tcpx__conn_send(c, &rest, 1, deadline);
@@ -161,8 +208,10 @@ static int send_part(tcpx_conn *c, const struct iovec *iov, size_t *done,
         if (sent < 0)
             return (int)sent;
         *done += (size_t)sent;
+        if (*done < iov->iov_len)
+            err = tcpx__conn_go_on(c, deadline);
     }
-    return 0;
+    return err;
 }
 
 int tcpx__conn_send_all(tcpx_conn *c, const struct iovec *iov, size_t n,
