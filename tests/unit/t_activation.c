@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <tcpx.h>
 #include <unistd.h>
+#include "base/sys.h"
 #include "net/activation.h"
 #include "runner.h"
 #include "support.h"
@@ -70,6 +71,9 @@ START_TEST(a_listening_stream_socket_is_taken)
     fd = stream(AF_INET, IPPROTO_MPTCP, 1);
     if (fd >= 0)
         judged(fd, 0, NULL);
+    fd = stream(AF_INET, IPPROTO_SCTP, 1);
+    if (fd >= 0)
+        judged(fd, -EINVAL, "a stream socket that is not TCP");
 }
 END_TEST
 
@@ -95,6 +99,25 @@ START_TEST(what_is_no_listening_stream_socket_is_refused_by_what_it_is)
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     judged(pair[0], -EINVAL, "a connected socket, not a listening one");
     close(pair[1]);
+}
+END_TEST
+
+static int left; /* so many getsockopt calls succeed */
+
+static int refuse_options(enum tcpx__sys_call call, size_t *len)
+{
+    (void)len;
+    return call == TCPX__SYS_getsockopt && left-- == 0 ? -EACCES : 0;
+}
+
+START_TEST(a_socket_that_cannot_be_asked_is_refused)
+{
+    tcpx__sys_hook = refuse_options;
+    for (int i = 0; i < 4; i++) {
+        left = i;
+        judged(stream(AF_INET, 0, 1), -EACCES,
+               "a socket that does not say what it is");
+    }
 }
 END_TEST
 
@@ -247,6 +270,7 @@ static void fill_descriptor(TCase *tc)
     tcase_add_test(tc, a_listening_stream_socket_is_taken);
     tcase_add_test(tc,
                    what_is_no_listening_stream_socket_is_refused_by_what_it_is);
+    tcase_add_test(tc, a_socket_that_cannot_be_asked_is_refused);
     tcase_add_test(tc, a_descriptor_stays_as_it_came);
 }
 

@@ -107,6 +107,11 @@ START_TEST(a_unix_endpoint_reads_by_its_path_or_name)
     ck_assert_int_eq(tcpx__endpoint_format(&e.sa, e.len, text, sizeof(text)),
                      5 + 108);
 
+    /* A length past the end of the structure reads no further. */
+    e.len = sizeof(e.ss);
+    ck_assert_int_eq(tcpx__endpoint_format(&e.sa, e.len, text, sizeof(text)),
+                     5 + 108);
+
     memset(longest, 1, sizeof(longest));
     longest[0] = 0;
     e = un(longest, 108);
@@ -170,6 +175,24 @@ START_TEST(an_address_becomes_the_endpoint_that_reads_like_it)
     ck_fails(endpoint_of(&e, "h:80"), -EINVAL);
     ck_fails(endpoint_of(&e, ":80"), -EINVAL);
     ck_fails(endpoint_of(&e, "fd:3"), -EINVAL);
+}
+END_TEST
+
+START_TEST(parts_of_the_wrong_kind_become_no_endpoint)
+{
+    static const tcpx_address odd[] = {
+        {.kind = TCPX_ADDRESS_IPV4, .host = "127.1"},
+        {.kind = TCPX_ADDRESS_IPV6, .host = "192.0.2.1"},
+        {.kind = TCPX_ADDRESS_UNIX, .host = ""},
+        {.kind = TCPX_ADDRESS_ABSTRACT, .host = ""},
+    };
+    tcpx_address long_path = {.kind = TCPX_ADDRESS_UNIX};
+    struct tcpx__endpoint e;
+
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+        ck_fails(tcpx__endpoint_of(&e, &odd[i], 80), -EINVAL);
+    memset(long_path.host, 'p', 108);
+    ck_fails(tcpx__endpoint_of(&e, &long_path, 0), -EINVAL);
 }
 END_TEST
 
@@ -317,6 +340,7 @@ static void fill_text(TCase *tc)
 static void fill_binary(TCase *tc)
 {
     tcase_add_test(tc, an_address_becomes_the_endpoint_that_reads_like_it);
+    tcase_add_test(tc, parts_of_the_wrong_kind_become_no_endpoint);
     tcase_add_test(tc, a_zone_is_an_interface_by_name_or_number);
     tcase_add_test(tc, unmapping_makes_plain_ipv4_and_leaves_others_alone);
     tcase_add_test(tc, endpoints_are_equal_if_they_are_the_same_place);

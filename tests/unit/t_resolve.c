@@ -140,6 +140,24 @@ START_TEST(an_unknown_service_is_said_by_name_and_nobody_is_asked)
 }
 END_TEST
 
+static int no_descriptor_for_services(enum tcpx__sys_call call, size_t *len)
+{
+    (void)len;
+    return call == TCPX__SYS_getservbyname ? -EMFILE : 0;
+}
+
+START_TEST(a_shortage_in_looking_a_service_up_is_no_unknown_service)
+{
+    struct tcpx__resolution *r;
+
+    tcpx__sys_hook = no_descriptor_for_services;
+    r = start_resolving("192.0.2.1:http", 0);
+    ck_fails(tcpx__resolution_names(r, AF_INET)->err, -EMFILE);
+    ck_assert_str_eq(tcpx__resolution_names(r, AF_INET)->detail, "");
+    tcpx__resolve_abandon(r);
+}
+END_TEST
+
 /* ---- Memory ------------------------------------------------------------ */
 
 static int allocations_left;
@@ -192,6 +210,8 @@ static void fill_numeric(TCase *tc)
     tcase_add_test(tc, a_family_that_was_not_asked_for_has_no_address);
     tcase_add_test(tc, a_zone_without_an_interface_is_no_device);
     tcase_add_test(tc, a_service_of_the_host_gives_the_port);
+    tcase_add_test(tc,
+                   a_shortage_in_looking_a_service_up_is_no_unknown_service);
     tcase_add_test(tc, an_unknown_service_is_said_by_name_and_nobody_is_asked);
 }
 

@@ -2,10 +2,13 @@
 /*
  * t_resolve_dns.c - real lookups, against a name server that the test plays.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <tcpx.h>
+#include <unistd.h>
+#include "base/sys.h"
 #include "base/task.h"
 #include "io/world.h"
 #include "network.h"
@@ -103,6 +106,30 @@ START_TEST(a_service_is_found_with_the_name)
 }
 END_TEST
 
+/* The helper threads get no memory; who asks does. */
+static int starve_helpers(enum tcpx__sys_call call, size_t *len)
+{
+    (void)len;
+    return call == TCPX__SYS_malloc && gettid() != getpid() ? -ENOMEM : 0;
+}
+
+START_TEST(an_answer_that_finds_no_memory_says_so)
+{
+    struct dns dns;
+    struct tcpx__resolution *r;
+
+    NETWORK_OR_SKIP(&dns);
+    (void)tcpx__task();
+    tcpx__sys_hook = starve_helpers;
+    r = start_resolving("both.test:80", 0);
+    ck_fails(await_names(r, AF_INET)->err, -ENOMEM);
+    ck_fails(await_names(r, AF_INET6)->err, -ENOMEM);
+    ck_assert_uint_eq(tcpx__resolution_names(r, AF_INET)->n, 0);
+    tcpx__resolve_abandon(r);
+    dns_stop(&dns);
+}
+END_TEST
+
 START_TEST(no_such_name_is_told_from_no_address)
 {
     struct dns dns;
@@ -163,6 +190,7 @@ static void fill_dns(TCase *tc)
     tcase_add_test(tc, a_name_has_the_addresses_that_its_server_gives);
     tcase_add_test(tc, a_name_of_the_hosts_file_needs_no_server);
     tcase_add_test(tc, a_service_is_found_with_the_name);
+    tcase_add_test(tc, an_answer_that_finds_no_memory_says_so);
     tcase_add_test(tc, no_such_name_is_told_from_no_address);
     tcase_add_test(tc, a_silent_server_holds_nobody_past_his_deadline);
 }

@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tcpx.h>
@@ -335,11 +337,14 @@ static void resolve_in_child(void *arg)
     tcpx__resolve_abandon(r);
 }
 
+static _Atomic int stuck;
+
 static void *get_stuck(void *arg)
 {
     struct tcpx__resolution *r = start_resolving("h:80", 0);
 
     (void)arg;
+    atomic_fetch_add(&stuck, 1); /* and allocates nothing any more */
     ck_fails(await_names(r, AF_INET)->err, TCPX_ERESOLVE);
     ck_fails(await_names(r, AF_INET6)->err, TCPX_ERESOLVE);
     tcpx__resolve_abandon(r);
@@ -357,6 +362,8 @@ START_TEST(a_child_of_a_fork_amid_lookups_resolves)
     for (int i = 0; i < 3; i++)
         threads[i] = start_thread(get_stuck, NULL);
     wait_inside(HELPERS); /* and two are queued */
+    while (atomic_load(&stuck) < 3)
+        sched_yield();
     end_child(start_child(resolve_in_child, NULL));
     open_gate();
     for (int i = 0; i < 3; i++)
