@@ -177,7 +177,12 @@ add-subdirectory | FetchContent)
     ;;
 destdir)
     DESTDIR="$work/stage" cmake --install "$build" --prefix /usr >/dev/null
-    # The manual has its own check: a page for each function.
+    # One page for each function, whatever else there is.
+    sed -n 's/^ *\(tcpx_[a-z0-9_]*\);$/\1/p' "$source/lib/libtcpx.map" |
+        while read -r function; do
+            [ -f "stage/usr/share/man/man3/$function.3" ] ||
+                fail "no page $function(3)"
+        done
     (cd stage && find . ! -type d ! -path '*/man/man3/*' | 
         sed "s|^./usr/$lib/|./usr/lib/|
              s|-targets-[a-z]*\.cmake|-targets-CONFIG.cmake|" | sort) >files
