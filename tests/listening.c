@@ -34,12 +34,6 @@ tcpx_conn *accept_on(tcpx_listener *l)
     return c;
 }
 
-void ck_says(const char *words)
-{
-    ck_assert_msg(strstr(tcpx_errmsg(), words) != NULL, "\"%s\" has no \"%s\"",
-                  tcpx_errmsg(), words);
-}
-
 void ck_refused(const char *address, const tcpx_listen_opts *opts, int code,
                 const char *words)
 {

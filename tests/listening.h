@@ -15,9 +15,6 @@ tcpx_conn *accept_on(tcpx_listener *l);
 void ck_refused(const char *address, const tcpx_listen_opts *opts, int code,
                 const char *words);
 
-/* tcpx_errmsg() must hold these words. */
-void ck_says(const char *words);
-
 /* The port that l listens on, as its address says. */
 unsigned port_of(const tcpx_listener *l);
 

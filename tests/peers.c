@@ -112,13 +112,6 @@ long elapsed_ms(tcpx_time since)
     return (long)((tcpx_now() - since) / TCPX_MSEC);
 }
 
-void ck_says(const char *text)
-{
-    ck_assert_msg(strstr(tcpx_errmsg(), text) != NULL,
-                  "the sentence is \"%s\", without \"%s\"", tcpx_errmsg(),
-                  text);
-}
-
 int option_of(const tcpx_conn *c, int level, int name)
 {
     int value = -1;

@@ -38,9 +38,6 @@ void check_works(tcpx_conn *c, int fd);
 /* So long did it take, in ms, since `since`. */
 long elapsed_ms(tcpx_time since);
 
-/* Asserts that tcpx_errmsg() has this text in it. */
-void ck_says(const char *text);
-
 /* The integer value of an option of c's socket. */
 int option_of(const tcpx_conn *c, int level, int name);
 

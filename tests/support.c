@@ -40,6 +40,13 @@ void check_code(ssize_t result, int code, const char *call, const char *file,
                      result, tcpx_errname((int)result), tcpx_errname(code));
 }
 
+void ck_says(const char *words)
+{
+    ck_assert_msg(strstr(tcpx_errmsg(), words) != NULL,
+                  "the sentence is \"%s\", without \"%s\"", tcpx_errmsg(),
+                  words);
+}
+
 pthread_t start_thread(void *(*run)(void *), void *arg)
 {
     pthread_t thread;

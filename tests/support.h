@@ -29,6 +29,9 @@ ssize_t check_ok(ssize_t result, const char *call, const char *file, int line);
 void check_code(ssize_t result, int code, const char *call, const char *file,
                 int line);
 
+/* Asserts that tcpx_errmsg() has these words in it. */
+void ck_says(const char *words);
+
 /* A thread, to be joined by end_thread(), which gives up after a while. */
 pthread_t start_thread(void *(*run)(void *), void *arg);
 void *end_thread(pthread_t thread);
