@@ -210,12 +210,15 @@ TCPX_API int tcpx_vprintf(tcpx_conn *c, size_t *done, tcpx_time deadline,
 /*
  * Sends count bytes of the file fd, without copying them through the program
  * where the kernel can (sendfile(2)).  With offset NULL it reads from the
- * file's own position and moves it; else from *offset, which it advances, and
- * leaves the file's position alone.  fd may be a pipe or socket, then with
- * offset NULL.
+ * file's own position and moves it; else from *offset, and leaves the file's
+ * position alone.  Either is advanced by exactly what was sent, also on
+ * failure.  fd may be a block device, or a pipe with offset NULL.
  *
- * Returns 0; TCPX_ETRUNC if the file ended before count bytes; -EBADF or
- * another -errno of reading fd.  *done is the number of bytes sent.
+ * Returns 0; TCPX_ETRUNC if the file ended before count bytes; -EINVAL if fd
+ * is of another kind, such as a socket; -ESPIPE for an offset into a pipe;
+ * -EOPNOTSUPP for a pipe if c was adopted without .sole_owner; -EBADF or
+ * another -errno of reading fd, after which c is as good as before.  *done is
+ * the number of bytes sent.
  */
 TCPX_API int tcpx_sendfile(tcpx_conn *c, int fd, int64_t *offset,
                            uint64_t count, uint64_t *done, tcpx_time deadline);

@@ -9,40 +9,21 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include "faults.h"
 #include "net/conn.h"
 #include "pairs.h"
 #include "runner.h"
 #include "support.h"
 
-/* The plan: one call fails, from its nth use on, so many times. */
-static struct {
-    enum tcpx__sys_call call;
-    int err;
-    int from;
-    int times;
-    int seen;
-} plan;
-
-static int fail_as_planned(enum tcpx__sys_call call, size_t *len)
+/* What a task takes is taken before anything is planned. */
+static void begin(void)
 {
-    int n;
-
-    (void)len;
-    if (call != plan.call)
-        return 0;
-    n = ++plan.seen;
-    return n >= plan.from && n < plan.from + plan.times ? plan.err : 0;
+    ck_assert_ptr_nonnull(tcpx_task_self());
 }
 
-static void break_call(enum tcpx__sys_call call, int err, int from, int times)
+static void end(void)
 {
-    plan.call = call;
-    plan.err = err;
-    plan.from = from;
-    plan.times = times;
-    plan.seen = 0;
-    ck_assert_ptr_nonnull(tcpx_task_self()); /* its memory does not count */
-    tcpx__sys_hook = fail_as_planned;
+    tcpx__sys_hook = NULL;
 }
 
 /* Everything moves one byte at a time, and every third try is interrupted. */
@@ -57,11 +38,6 @@ static int drip(enum tcpx__sys_call call, size_t *len)
     if (*len > 1)
         *len = 1;
     return 0;
-}
-
-static void undo(void)
-{
-    tcpx__sys_hook = NULL;
 }
 
 START_TEST(lines_and_frames_do_not_depend_on_how_bytes_move)
@@ -100,16 +76,16 @@ START_TEST(a_line_without_memory_takes_nothing)
     char line[9000];
 
     feed(&f, "short\n");
-    break_call(TCPX__SYS_malloc, -ENOMEM, 1, 1);
+    fail_calls(TCPX__SYS_malloc, 1, 1, -ENOMEM);
     ck_fails(tcpx_readline(f.c, line, sizeof(line), soon()), -ENOMEM);
     ck_assert_int_eq(tcpx_readline(f.c, line, sizeof(line), soon()), 5);
     ck_assert_str_eq(line, "short");
-    undo();
+    fail_none();
     /* Now while it grows. */
     memset(line, 'x', 6000);
     raw_send(f.peer, line, 6000);
     feed(&f, "\n");
-    break_call(TCPX__SYS_malloc, -ENOMEM, 1, 2);
+    fail_calls(TCPX__SYS_malloc, 1, 2, -ENOMEM);
     ck_fails(tcpx_readline(f.c, line, sizeof(line), soon()), -ENOMEM);
     ck_fails(tcpx_readline(f.c, line, sizeof(line), soon()), -ENOMEM);
     ck_assert_uint_eq(tcpx_conn_bytes_read(f.c), 6);
@@ -125,7 +101,7 @@ START_TEST(a_frame_without_memory_takes_nothing)
 
     raw_send(f.peer, "\0\0\100\0", 4);
     raw_send(f.peer, buf, 16384);
-    break_call(TCPX__SYS_malloc, -ENOMEM, 2, 1);
+    fail_calls(TCPX__SYS_malloc, 2, 1, -ENOMEM);
     ck_fails(tcpx_read_frame(f.c, NULL, buf, sizeof(buf), soon()), -ENOMEM);
     ck_assert_uint_eq(tcpx_conn_bytes_read(f.c), 0);
     ck_assert_int_eq(tcpx_read_frame(f.c, NULL, buf, sizeof(buf), soon()),
@@ -143,12 +119,12 @@ START_TEST(a_text_without_memory_is_not_begun)
     memset(text, 'x', sizeof(text));
     /* The first of its memory, and the second that a long text needs. */
     for (int nth = 1; nth <= 2; nth++) {
-        break_call(TCPX__SYS_malloc, -ENOMEM, nth, 1);
+        fail_calls(TCPX__SYS_malloc, nth, 1, -ENOMEM);
         ck_fails(tcpx_printf(p.a, &done, soon(), "%.*s", 1000, text), -ENOMEM);
         ck_assert_uint_eq(done, 0);
         ck_assert_int_eq(tcpx_conn_state(p.a), TCPX_STATE_CUT);
         ck_fails(tcpx_half_close(p.a), -ENOMEM);
-        undo();
+        fail_none();
         ck_ok(tcpx_printf(p.a, NULL, soon(), "%.*s", 1000, text));
         ck_assert_int_eq(tcpx_conn_state(p.a), 0);
         ck_ok(tcpx_readn(p.b, text, 1000, NULL, soon()));
@@ -170,9 +146,9 @@ START_TEST(a_frame_that_can_neither_go_out_nor_be_kept_ends_in_a_reset)
     ck_assert_ptr_nonnull(data);
     narrow(tcpx_conn_fd(f.c));
     narrow(f.peer);
-    break_call(TCPX__SYS_malloc, -ENOMEM, 1, 1);
+    fail_calls(TCPX__SYS_malloc, 1, 1, -ENOMEM);
     ck_fails(tcpx_write_frame(f.c, NULL, data, LONG, &done, TCPX_NOW), -ENOMEM);
-    undo();
+    fail_none();
     ck_assert_uint_gt(done, 0);
     ck_assert_uint_lt(done, LONG);
     ck_assert_int_eq(tcpx_conn_state(f.c), TCPX_STATE_CUT | TCPX_STATE_FAILED);
@@ -207,7 +183,7 @@ START_TEST(a_frame_that_was_not_begun_can_be_tried_again)
         n = tcpx_write(f.c, data, LONG, TCPX_NOW);
     while (n >= 0);
     ck_fails(n, TCPX_EDEADLINE);
-    break_call(TCPX__SYS_malloc, -ENOMEM, 1, 1);
+    fail_calls(TCPX__SYS_malloc, 1, 1, -ENOMEM);
     ck_fails(tcpx_write_frame(f.c, NULL, "x", 1, &done, TCPX_NOW), -ENOMEM);
     ck_assert_uint_eq(done, 0);
     ck_assert_int_eq(tcpx_conn_state(f.c), TCPX_STATE_CUT);
@@ -237,24 +213,26 @@ START_TEST(a_shortage_in_the_middle_of_a_message_keeps_the_rest)
         struct fed f = fed_open(_i);
         size_t done = 7;
 
-        break_call(TCPX__SYS_sendmsg, shortages[i], 1, 1);
+        fail_calls(TCPX__SYS_sendmsg, 1, 1, shortages[i]);
         ck_fails(tcpx_printf(f.c, &done, soon(), "%s", text), shortages[i]);
         ck_assert_uint_eq(done, 0);
         ck_assert_int_eq(tcpx_conn_state(f.c), TCPX_STATE_CUT);
         ck_ok(tcpx_printf(f.c, &done, soon(), "%s", text));
-        undo();
+        fail_none();
         ck_assert_uint_eq(raw_recv(f.peer, text, 600), 600);
         fed_end(&f);
     }
 }
 END_TEST
 
+static int sends;
+
 /* The first send moves one byte, the second fails. */
 static int one_byte_then_shortage(enum tcpx__sys_call call, size_t *len)
 {
     if (call != TCPX__SYS_sendmsg)
         return 0;
-    if (++plan.seen == 2)
+    if (++sends == 2)
         return -ENOBUFS;
     *len = 1;
     return 0;
@@ -266,12 +244,12 @@ START_TEST(a_message_half_sent_is_kept_through_a_shortage)
     char buf[16];
     size_t done = 7;
 
-    plan.seen = 0;
+    sends = 0;
     tcpx__sys_hook = one_byte_then_shortage;
     ck_fails(tcpx_write_frame(f.c, NULL, "payload", 7, &done, soon()),
              TCPX_EDEADLINE);
     ck_assert_uint_eq(done, 1);
-    undo();
+    tcpx__sys_hook = NULL;
     ck_assert_int_eq(tcpx_conn_state(f.c), TCPX_STATE_CUT);
     ck_ok(tcpx_printf(f.c, &done, soon(), "next"));
     ck_assert_uint_eq(done, 4);
@@ -285,7 +263,7 @@ static int one_byte_then_reset(enum tcpx__sys_call call, size_t *len)
 {
     if (call != TCPX__SYS_sendmsg)
         return 0;
-    if (++plan.seen == 2)
+    if (++sends == 2)
         return -ECONNRESET;
     *len = 1;
     return 0;
@@ -296,11 +274,11 @@ START_TEST(a_message_half_sent_to_a_peer_that_resets_is_told)
     struct fed f = fed_open(_i);
     size_t done = 7;
 
-    plan.seen = 0;
+    sends = 0;
     tcpx__sys_hook = one_byte_then_reset;
     ck_fails(tcpx_printf(f.c, &done, soon(), "text"), -ECONNRESET);
     ck_assert_uint_eq(done, 1);
-    undo();
+    tcpx__sys_hook = NULL;
     ck_fails(tcpx_printf(f.c, &done, soon(), "text"), -ECONNRESET);
     ck_assert_uint_eq(done, 0);
     ck_fails(tcpx_close(f.c, soon()), -ECONNRESET);
@@ -310,6 +288,7 @@ END_TEST
 
 static void fill_text(TCase *tc)
 {
+    tcase_add_checked_fixture(tc, begin, end);
     tcase_add_loop_test(tc, lines_and_frames_do_not_depend_on_how_bytes_move, 0,
                         PAIRS);
     tcase_add_loop_test(tc, a_line_without_memory_takes_nothing, 0, PAIRS);
@@ -335,12 +314,12 @@ START_TEST(a_pair_without_memory_or_descriptors_leaves_nothing)
     tcpx_conn *pair[2] = {NULL, NULL};
 
     for (int nth = 1; nth <= 2; nth++) {
-        break_call(TCPX__SYS_malloc, -ENOMEM, nth, 1);
+        fail_calls(TCPX__SYS_malloc, nth, 1, -ENOMEM);
         ck_fails(tcpx_conn_pair(pair), -ENOMEM);
         ck_assert_ptr_null(pair[0]);
         ck_assert_ptr_null(pair[1]);
     }
-    break_call(TCPX__SYS_socketpair, -EMFILE, 1, 1);
+    fail_calls(TCPX__SYS_socketpair, 1, 1, -EMFILE);
     ck_fails(tcpx_conn_pair(pair), -EMFILE);
     ck_assert_ptr_null(pair[0]);
 }
@@ -353,11 +332,11 @@ static void adopt_failing(int fd, enum tcpx__sys_call call, int nth)
     tcpx_conn *c = NULL;
     int err;
 
-    break_call(call, -ENOMEM, nth, 1);
+    fail_calls(call, nth, 1, -ENOMEM);
     err = tcpx_conn_adopt(&c, fd, TCPX_ADOPT(.sole_owner = 1));
-    undo();
+    fail_none();
     if (!err) {
-        ck_assert_int_lt(plan.seen, nth); /* so many calls were not made */
+        ck_assert_int_lt(calls_seen(), nth); /* so many were not made */
         ck_ok(tcpx_conn_release(c, &fd, NULL, 0, NULL));
     } else {
         ck_assert_int_eq(err, -ENOMEM);
@@ -390,18 +369,19 @@ START_TEST(a_name_without_memory_is_empty_and_comes_later)
 {
     struct pair p = pair_open(_i);
 
-    break_call(TCPX__SYS_malloc, -ENOMEM, 1, 2);
+    fail_calls(TCPX__SYS_malloc, 1, 2, -ENOMEM);
     ck_assert_str_eq(tcpx_conn_peer(p.a), "");
     ck_assert_str_eq(tcpx_conn_local(p.a), "");
     ck_assert_str_ne(tcpx_conn_peer(p.a), "");
     ck_assert_str_ne(tcpx_conn_local(p.a), "");
-    undo();
+    fail_none();
     pair_end(&p);
 }
 END_TEST
 
 static void fill_adopt(TCase *tc)
 {
+    tcase_add_checked_fixture(tc, begin, end);
     tcase_add_test(tc, a_pair_without_memory_or_descriptors_leaves_nothing);
     tcase_add_test(
         tc, an_adoption_that_fails_anywhere_leaves_the_descriptor_as_it_was);
