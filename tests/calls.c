@@ -5,6 +5,8 @@
 #include "calls.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -173,15 +175,36 @@ void await_failure(int fd)
     ck_assert_msg(poll(&item, 1, 20000) == 1, "it did not fail");
 }
 
+/* Waits until nothing is under way: what is left waits for the peer to read.
+   What comes to the peer makes room here. */
+static void await_delivery(int fd)
+{
+    tcpx_time limit = soon();
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+
+    while (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+           info.tcpi_unacked > 0) {
+        ck_assert_msg(tcpx_now() < limit, "nobody acknowledges");
+        poll(NULL, 0, 1);
+    }
+}
+
 size_t fill_up(tcpx_conn *c)
 {
     static const char block[65536];
     size_t total = 0;
-    ssize_t n;
+    size_t before;
 
-    while ((n = tcpx_write(c, block, sizeof(block), TCPX_NOW)) > 0)
-        total += (size_t)n;
-    ck_fails(n, TCPX_EDEADLINE);
+    do {
+        ssize_t n;
+
+        before = total;
+        while ((n = tcpx_write(c, block, sizeof(block), TCPX_NOW)) > 0)
+            total += (size_t)n;
+        ck_fails(n, TCPX_EDEADLINE);
+        await_delivery(tcpx_conn_fd(c));
+    } while (total > before);
     return total;
 }
 

@@ -71,7 +71,8 @@ void await_arrival(int fd);
    directions; asks without taking the error out of the socket. */
 void await_failure(int fd);
 
-/* Writes to c until there is no more room; gives the number of bytes. */
+/* Writes to c until there is no more room, also when all that is under way has
+   come to the peer; gives the number of bytes. */
 size_t fill_up(tcpx_conn *c);
 
 /* Reads and drops what is there until the end of the stream, whether that is

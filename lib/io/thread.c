@@ -14,8 +14,10 @@
 #include "base/util.h"
 #include "io/world.h"
 
-/* Below this much time left a receive polls: SO_RCVTIMEO counts in jiffies. */
-#define SHORT_WAIT (20 * TCPX_MSEC)
+/* What SO_RCVTIMEO may be too long by, beside the timer wheel: two ticks of the
+   slowest clock (HZ 100).  A sleep that comes out shorter than this polls. */
+#define TICKS (20 * TCPX_MSEC)
+#define SHORTEST_SLEEP (16 * TCPX_MSEC)
 
 /*
  * Why a wait on h must end: its own cancel, or the task's, which takes a
@@ -46,7 +48,8 @@ static int thread_await(struct tcpx__handle *h, short events,
         int rc;
 
         atomic_store(&t->sleeping, TCPX__IN_POLL);
-        err = struck(h, t);
+        /* A task that was canceled takes h along only if it would wait. */
+        err = now < deadline ? struck(h, t) : tcpx__handle_canceled(h);
         if (!err && now >= deadline)
             err = TCPX_EDEADLINE;
         if (err)
@@ -69,11 +72,14 @@ static int thread_await(struct tcpx__handle *h, short events,
 }
 
 /*
- * Sees to it that SO_RCVTIMEO ends a receive at the deadline at the latest:
- * the largest power of two not above what remains, changed only if what is in
- * force is too long or under a quarter of it.  A constant timeout then never
- * costs a system call, an absolute deadline one for each halving.
- * Returns 0, or -1 if polling must do.
+ * Sees to it that SO_RCVTIMEO ends a receive at the deadline at the latest.
+ * The kernel counts it in ticks and keeps long ones on a wheel whose spokes
+ * are up to 8/63 of the time apart, so a sleep may last longer by that: it is
+ * given the largest power of two that ends in time even so, and the rest of
+ * the wait another one.  What is in force is changed only if it is too long or
+ * under a quarter of what remains.  A constant timeout then never costs a
+ * system call, an absolute deadline one for each halving.
+ * Returns 0, or -1 if polling must do, which is exact.
  */
 static int arm_timeout(struct tcpx__handle *h, tcpx_time left)
 {
@@ -85,11 +91,13 @@ static int arm_timeout(struct tcpx__handle *h, tcpx_time left)
         if (in_force == 0)
             return 0;
     } else {
-        if (left < SHORT_WAIT)
+        tcpx_time most = left - left / 8 - TICKS;
+
+        if (most < SHORTEST_SLEEP)
             return -1;
-        if (in_force > 0 && in_force <= left && in_force >= left / 4)
+        if (in_force > 0 && in_force <= most && in_force >= left / 4)
             return 0;
-        wanted = INT64_C(1) << (63 - __builtin_clzll((uint64_t)left));
+        wanted = INT64_C(1) << (63 - __builtin_clzll((uint64_t)most));
     }
     tv.tv_sec = (time_t)(wanted / TCPX_SEC);
     tv.tv_usec = (suseconds_t)(wanted % TCPX_SEC / TCPX_USEC);
