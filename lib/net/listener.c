@@ -46,7 +46,7 @@ static int has_users(const tcpx_listener *l)
 /*
  * accept(2) tells of a shortage before it looks whether anybody is there.  A
  * shortage that keeps nobody out is no failure: the wait goes on.  Returns 0
- * once a client is queued.
+ * once a client is queued, or the listener was canceled.
  */
 static int await_client(tcpx_listener *l, tcpx_time deadline)
 {
@@ -56,7 +56,7 @@ static int await_client(tcpx_listener *l, tcpx_time deadline)
 
     while (rc == 0)
         rc = tcpx__world()->wait(&item, 1, deadline);
-    return rc < 0 ? rc : tcpx__handle_canceled(&l->h);
+    return rc < 0 ? rc : 0;
 }
 
 static int is_shortage(int err)

@@ -144,6 +144,8 @@ END_TEST
 START_TEST(a_timeout_on_an_adopted_listener_ends_no_read_too_early)
 {
     const struct timeval short_time = {.tv_usec = 20000};
+    struct timeval in_force = {.tv_sec = -1};
+    socklen_t len = sizeof(in_force);
     char address[32];
     int fd = raw_listen(address, sizeof(address));
     tcpx_listener *l = NULL;
@@ -160,6 +162,19 @@ START_TEST(a_timeout_on_an_adopted_listener_ends_no_read_too_early)
     ck_fails(tcpx_read(c, &byte, 1, tcpx_after(200 * TCPX_MSEC)),
              TCPX_EDEADLINE);
     ck_assert(tcpx_now() - begin >= 200 * TCPX_MSEC);
+    tcpx_abort(c);
+    close(client);
+
+    /* Nor does it wake a read without end again and again. */
+    client = raw_connect(address);
+    c = accept_on(l);
+    raw_send(client, "x", 1);
+    ck_assert_int_eq(tcpx_read(c, &byte, 1, TCPX_FOREVER), 1);
+    ck_assert_int_eq(
+        getsockopt(tcpx_conn_fd(c), SOL_SOCKET, SO_RCVTIMEO, &in_force, &len),
+        0);
+    ck_assert_int_eq(in_force.tv_sec, 0);
+    ck_assert_int_eq(in_force.tv_usec, 0);
     tcpx_abort(c);
     close(client);
     tcpx_listener_close(l);

@@ -231,6 +231,7 @@ START_TEST(a_client_is_served_and_options_of_tcp_are_left_out)
     raw_send(client, "hello", 5);
     ck_ok(tcpx_readn(c, text, 5, NULL, soon()));
     ck_ok(tcpx_writen(c, text, 5, NULL, soon()));
+    ck_ok(tcpx_flush(c, TCPX_NOW)); /* there is nothing to acknowledge */
     ck_assert_uint_eq(raw_recv(client, text, 5), 5);
     tcpx_abort(c);
     close(client);
