@@ -12,6 +12,16 @@
 #include "base/sys.h"
 #include "io/world.h"
 
+/*
+ * Whether a call says that it would have to wait.  EINPROGRESS is the first
+ * send's word for it where TCP_FASTOPEN_CONNECT had put the SYN off, and no
+ * byte could go with it after all.
+ */
+static inline int must_wait(ssize_t n)
+{
+    return n == -EAGAIN || n == -EINPROGRESS;
+}
+
 static inline int await(struct tcpx__handle *h, short events,
                         tcpx_time deadline)
 {
@@ -46,7 +56,7 @@ ssize_t tcpx__ready_send(struct tcpx__handle *h, const struct iovec *iov,
 
         if (sent == -EINTR)
             continue;
-        if (sent != -EAGAIN)
+        if (!must_wait(sent))
             return sent;
         err = await(h, POLLOUT, deadline);
         if (err)
@@ -88,7 +98,7 @@ ssize_t tcpx__ready_sendfile(struct tcpx__handle *h, int in, int64_t *offset,
         tcpx__sigpipe_release(&held);
         if (n == -EINTR)
             continue;
-        if (n != -EAGAIN)
+        if (!must_wait(n))
             return n;
         err = await(h, POLLOUT, deadline);
         if (err)
@@ -114,7 +124,7 @@ ssize_t tcpx__ready_splice(struct tcpx__handle *h, int pipe, int to_pipe,
         tcpx__sigpipe_release(&held);
         if (n == -EINTR)
             continue;
-        if (n != -EAGAIN)
+        if (!must_wait(n))
             return to_pipe ? tcpx__recv_verdict(h, n) : n;
         err = await(h, to_pipe ? POLLIN : POLLOUT, deadline);
         if (err)
