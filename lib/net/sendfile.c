@@ -12,9 +12,6 @@
 #include <unistd.h>
 #include "net/conn.h"
 
-/* What the kernel moves at most in one call. */
-#define MOST ((size_t)0x7ffff000)
-
 #define COPY_SIZE 65536
 
 /* A transfer under way. */
@@ -61,10 +58,14 @@ static int is_of_the_socket(int err)
    file, or an error. */
 static int moved(struct transfer *t, ssize_t n)
 {
+    int err = 0;
+
     if (n > 0) {
         t->sent += (uint64_t)n;
         tcpx__conn_count_written(t->c, (size_t)n);
-        return 1;
+        if (t->sent < t->count)
+            err = tcpx__conn_go_on(t->c, t->deadline);
+        return err ? err : 1;
     }
     if (is_of_the_socket((int)n))
         tcpx__conn_latch_write(t->c, (int)n);
@@ -109,6 +110,8 @@ static int copy_blocks(struct transfer *t, int64_t start, char *block)
         if (n <= 0)
             return n < 0 ? (int)n : TCPX_ETRUNC;
         err = send_block(t, block, (size_t)n);
+        if (!err && t->sent < t->count)
+            err = tcpx__conn_go_on(t->c, t->deadline);
         if (err)
             return err;
     }
@@ -148,7 +151,7 @@ static int send_file(struct transfer *t)
 
     while (rc > 0 && t->sent < t->count) {
         ssize_t n = world->sendfile(&t->c->h, t->fd, t->has_offset ? &at : NULL,
-                                    rest(t, MOST), t->deadline);
+                                    rest(t, TCPX__AT_ONCE), t->deadline);
 
         if (n == -EINVAL)
             return copy(t); /* not from this file's system */
@@ -222,7 +225,8 @@ static int send_pipe(struct transfer *t)
     const struct tcpx__world *world = tcpx__world();
 
     while (t->sent < t->count) {
-        ssize_t n = world->splice(&t->c->h, t->fd, 0, rest(t, MOST), TCPX_NOW);
+        ssize_t n =
+            world->splice(&t->c->h, t->fd, 0, rest(t, TCPX__AT_ONCE), TCPX_NOW);
         int err;
 
         if (n == TCPX_EDEADLINE) {

@@ -261,6 +261,31 @@ START_TEST(a_waiting_sendfile_ends_at_its_deadline)
 }
 END_TEST
 
+START_TEST(a_reader_that_keeps_up_holds_no_deadline_off)
+{
+    struct fed f = fed_open(_i);
+    int fd = memfd_create("t_sendfile", MFD_CLOEXEC);
+    uint64_t count = UINT64_C(1) << 40;
+    struct collector k;
+    uint64_t done;
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(ftruncate(fd, (off_t)count), 0); /* a hole */
+    collect_start(&k, f.peer, 0);
+    ck_fails(
+        tcpx_sendfile(f.c, fd, NULL, count, &done, tcpx_after(50 * TCPX_MSEC)),
+        TCPX_EDEADLINE);
+    ck_assert_uint_gt(done, 0);
+    ck_assert_int_eq(lseek(fd, 0, SEEK_CUR), (off_t)done);
+    ck_assert_int_eq(shutdown(tcpx_conn_fd(f.c), SHUT_WR), 0);
+    collect_end(&k);
+    ck_assert_uint_eq(k.len, done);
+    free(k.data);
+    close(fd);
+    fed_end(&f);
+}
+END_TEST
+
 START_TEST(what_a_message_left_goes_before_a_file)
 {
     struct fed f = fed_open(_i);
@@ -297,6 +322,8 @@ static void fill_deadlines(TCase *tc)
     tcase_add_loop_test(tc, a_deadline_leaves_exact_counts, 0, PAIRS);
     tcase_add_loop_test(tc, a_deadline_leaves_the_position_exact, 0, PAIRS);
     tcase_add_loop_test(tc, a_waiting_sendfile_ends_at_its_deadline, 0, PAIRS);
+    tcase_add_loop_test(tc, a_reader_that_keeps_up_holds_no_deadline_off, 0,
+                        PAIRS);
     tcase_add_loop_test(tc, what_a_message_left_goes_before_a_file, 0, PAIRS);
 }
 
