@@ -4,12 +4,9 @@
  */
 #include <errno.h>
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include "net/conn.h"
-
-/* TCP_CLOSE of the kernel's states: the connection is over, well or not. */
-#define STATE_CLOSE 7
+#include "net/tcp_info.h"
 
 /* There is no event for "acknowledged": ask again after growing pauses, the
    first about a round trip on a local network. */
@@ -48,8 +45,7 @@ static int take_error(tcpx_conn *c)
 /* Whether the peer's kernel has everything: 1, 0 not yet, or why never. */
 static int acknowledged(tcpx_conn *c)
 {
-    unsigned char info[1];
-    socklen_t len = sizeof(info);
+    struct tcpx__tcp_info info;
     int queued = 0;
     int err = tcpx__sys_ioctl_int(c->h.fd, SIOCOUTQ, &queued);
 
@@ -58,9 +54,11 @@ static int acknowledged(tcpx_conn *c)
     if (queued == 0)
         return 1;
     /* After a reset the count stays above 0 for ever; only the state tells. */
-    err = tcpx__sys_getsockopt(c->h.fd, IPPROTO_TCP, TCP_INFO, info, &len);
-    if (err || info[0] != STATE_CLOSE)
+    err = tcpx__tcp_info_get(c->h.fd, &info);
+    if (err < 0)
         return err;
+    if (info.state != TCPX__TCP_CLOSE)
+        return tcpx__tcp_counts_syn(c->h.fd, &info);
     err = take_error(c);
     if (!err)
         err = atomic_load(&c->read_error); /* a reader was told */

@@ -15,6 +15,9 @@
 #include "net/conn.h"
 #include "net/tcp_info.h"
 
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
 #ifndef SOL_MPTCP
 #define SOL_MPTCP 284
 #endif
@@ -55,9 +58,7 @@ static uint64_t queued(int fd, unsigned long request)
     return (uint64_t)n;
 }
 
-/* Fills what this kernel knows; the rest is 0.  Returns how many bytes that
-   are, or -errno. */
-static int get_tcp_info(int fd, struct tcpx__tcp_info *out)
+int tcpx__tcp_info_get(int fd, struct tcpx__tcp_info *out)
 {
     socklen_t len = sizeof(*out);
     int err;
@@ -65,6 +66,30 @@ static int get_tcp_info(int fd, struct tcpx__tcp_info *out)
     memset(out, 0, sizeof(*out));
     err = tcpx__sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, out, &len);
     return err ? err : (int)len;
+}
+
+/* A socket of Multipath TCP that fell back to plain TCP has none of its
+   options; one whose peer's key has not come has not spoken it yet. */
+static int speaks_mptcp(int fd)
+{
+    unsigned char info[256] = {0};
+    struct mptcp_head head;
+    socklen_t len = sizeof(info);
+
+    if (tcpx__sys_getsockopt(fd, SOL_MPTCP, MPTCP_INFO, info, &len) ||
+        len < sizeof(head))
+        return 0;
+    memcpy(&head, info, sizeof(head));
+    return !(head.flags & FELL_BACK) && (head.flags & PEER_KEY_RECEIVED);
+}
+
+int tcpx__tcp_counts_syn(int fd, const struct tcpx__tcp_info *info)
+{
+    int protocol = 0;
+
+    return !info->unacknowledged && !info->unsent &&
+           !tcpx__sys_getsockopt_int(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) &&
+           protocol == IPPROTO_MPTCP && !speaks_mptcp(fd);
 }
 
 /* Whether the peer's FIN is among the bytes that the kernel counts. */
@@ -144,8 +169,10 @@ static void ask_kernel(const tcpx_conn *c, tcpx_conn_information *out)
     if (!is_tcp(c)) /* its SIOCOUTQ is memory, not bytes */
         return;
     out->unacknowledged = queued(c->h.fd, SIOCOUTQ);
-    len = get_tcp_info(c->h.fd, &k);
+    len = tcpx__tcp_info_get(c->h.fd, &k);
     if (len > 0) {
+        if (out->unacknowledged && tcpx__tcp_counts_syn(c->h.fd, &k))
+            out->unacknowledged = 0;
         translate(&k, out);
         count_bytes(c, &k, len, out);
     }
@@ -167,26 +194,12 @@ int tcpx_conn_info(const tcpx_conn *c, tcpx_conn_information *out)
     return 0;
 }
 
-/* A socket of Multipath TCP that fell back to plain TCP has none of its
-   options; one whose peer's key has not come has not spoken it yet. */
-static int speaks_mptcp(int fd)
-{
-    unsigned char info[256] = {0};
-    struct mptcp_head head;
-    socklen_t len = sizeof(info);
-
-    if (tcpx__sys_getsockopt(fd, SOL_MPTCP, MPTCP_INFO, info, &len) ||
-        len < sizeof(head))
-        return 0;
-    memcpy(&head, info, sizeof(head));
-    return !(head.flags & FELL_BACK) && (head.flags & PEER_KEY_RECEIVED);
-}
-
 static int used_fastopen(int fd)
 {
     struct tcpx__tcp_info info;
 
-    return get_tcp_info(fd, &info) > 0 && (info.options & TCPX__TCP_SYN_DATA);
+    return tcpx__tcp_info_get(fd, &info) > 0 &&
+           (info.options & TCPX__TCP_SYN_DATA);
 }
 
 int tcpx_conn_has(const tcpx_conn *c, unsigned what)

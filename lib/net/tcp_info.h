@@ -84,6 +84,18 @@ enum tcpx__tcp_state {
     TCPX__TCP_CLOSING = 11
 };
 
+/*
+ * Asks fd; what this kernel does not know is 0.  Returns how many bytes it
+ * filled, or -errno.
+ */
+int tcpx__tcp_info_get(int fd, struct tcpx__tcp_info *out);
+
+/*
+ * 1 if SIOCOUTQ counts a byte that nobody sent: a socket of Multipath TCP that
+ * fell back to plain TCP counts its SYN there until the first ACK of data.
+ */
+int tcpx__tcp_counts_syn(int fd, const struct tcpx__tcp_info *info);
+
 enum tcpx__tcp_option {
     TCPX__TCP_SYN_DATA = 32 /* data in the SYN was acknowledged */
 };

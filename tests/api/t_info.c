@@ -338,6 +338,10 @@ START_TEST(mptcp_that_fell_back_is_told)
         p = adopt_both(fd);
         ck_assert_int_eq(tcpx_conn_has(p.a, TCPX_HAS_MPTCP), 0);
         ck_assert_int_eq(tcpx_conn_has(p.b, TCPX_HAS_MPTCP), 0);
+        /* Nothing was sent, whatever the kernel counts. */
+        ck_assert_uint_eq(info_of(p.a).unacknowledged, 0);
+        ck_ok(tcpx_flush(p.a, soon()));
+        ck_ok(tcpx_flush(p.b, soon()));
         ck_ok(tcpx_writen(p.a, "ping", 4, NULL, soon()));
         ck_ok(tcpx_readn(p.b, buf, 4, NULL, soon()));
         ck_assert_int_eq(tcpx_conn_has(p.a, TCPX_HAS_MPTCP), 0);
