@@ -161,7 +161,7 @@ static int await_frame(tcpx_conn *c, const struct shape *shape,
 ssize_t tcpx_read_frame(tcpx_conn *c, const tcpx_frame *format, void *buf,
                         size_t cap, tcpx_time deadline)
 {
-    struct shape shape;
+    struct shape shape = {.max = 0};
     struct head head;
     int err;
 
@@ -239,7 +239,7 @@ int tcpx_write_frame(tcpx_conn *c, const tcpx_frame *format, const void *buf,
     unsigned char field[VARINT_MAX];
     struct tcpx__message m = {{{field, 0}, {(void *)(uintptr_t)buf, len}},
                               NULL};
-    struct shape shape;
+    struct shape shape = {.max = 0};
     size_t sent = 0;
     int err;
     int n;
