@@ -32,6 +32,10 @@ endif()
 tcpx_gate(refuse ${CMAKE_CURRENT_SOURCE_DIR}/gates.sh)
 tcpx_gate(refuse-man ${CMAKE_CURRENT_SOURCE_DIR}/gates_man.sh)
 tcpx_gate(shell ${scripts}/check-shell)
+if(TCPX_BUILD_SHARED AND TCPX_BUILD_STATIC)
+  tcpx_gate(symbols ${scripts}/check-symbols $<TARGET_FILE:tcpx_shared>
+            $<TARGET_FILE:tcpx_static>)
+endif()
 tcpx_gate(syscalls ${scripts}/check-syscalls $<TARGET_OBJECTS:tcpx_objects>)
 
 add_test(NAME gate.tidy COMMAND ${scripts}/check-tidy ${PROJECT_BINARY_DIR})
