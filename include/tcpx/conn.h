@@ -216,9 +216,9 @@ TCPX_API int tcpx_vprintf(tcpx_conn *c, size_t *done, tcpx_time deadline,
  *
  * Returns 0; TCPX_ETRUNC if the file ended before count bytes; -EINVAL if fd
  * is of another kind, such as a socket; -ESPIPE for an offset into a pipe;
- * -EOPNOTSUPP for a pipe if c was adopted without .sole_owner; -EBADF or
- * another -errno of reading fd, after which c is as good as before.  *done is
- * the number of bytes sent.
+ * -EOPNOTSUPP for a pipe if c was adopted without .sole_owner, or is from
+ * before the fork(2) of this process; -EBADF or another -errno of reading fd,
+ * after which c is as good as before.  *done is the number of bytes sent.
  */
 TCPX_API int tcpx_sendfile(tcpx_conn *c, int fd, int64_t *offset,
                            uint64_t count, uint64_t *done, tcpx_time deadline);

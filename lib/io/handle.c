@@ -17,6 +17,7 @@ void tcpx__handle_init(struct tcpx__handle *h, int fd, unsigned flags)
     atomic_init(&h->canceled, 0);
     atomic_init(&h->guard, 0);
     h->spin = 0;
+    h->forks = atomic_load(&tcpx__forks);
     h->receive_timeout = flags & TCPX__SHARED ? -1 : 0;
     for (size_t i = 0; i < TCPX__WAITERS; i++)
         atomic_init(&h->waiters[i], NULL);
@@ -57,8 +58,9 @@ int tcpx__handle_in_use(const struct tcpx__handle *h)
 /* Whether a reader may be asleep in recv(2), where only the socket wakes it. */
 static int sleeps_in_recv(const struct tcpx__handle *h)
 {
-    return !(atomic_load_explicit(&h->flags, memory_order_relaxed) &
-             (TCPX__SHARED | TCPX__LISTENER));
+    return !tcpx__handle_is_shared(h) &&
+           !(atomic_load_explicit(&h->flags, memory_order_relaxed) &
+             TCPX__LISTENER);
 }
 
 void tcpx__handle_cancel(struct tcpx__handle *h, int code)

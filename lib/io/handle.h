@@ -57,6 +57,7 @@ struct tcpx__handle {
     _Atomic uint8_t mistrust; /* another holder changed a timeout of ours */
     _Atomic int16_t canceled; /* 0, or the code that waits end with */
     uint32_t spin;            /* ns to try before sleeping */
+    uint32_t forks;           /* tcpx__forks when it was made */
     _Atomic uint64_t guard;   /* LOOKERS, USERS, ERA, CLOSING */
     int64_t receive_timeout;  /* SO_RCVTIMEO in force; 0: none, -1: unknown */
     tcpx_task *_Atomic waiters[TCPX__WAITERS];
@@ -110,6 +111,17 @@ static inline int tcpx__handle_hold(struct tcpx__handle *h)
 static inline void tcpx__handle_let_go(struct tcpx__handle *h)
 {
     atomic_fetch_sub(&h->guard, TCPX__LOOKER);
+}
+
+/*
+ * Whether the open file is shared: with who knows whom, or with the process
+ * that this one forked off from, which remembers what timeout is in force.
+ */
+static inline int tcpx__handle_is_shared(const struct tcpx__handle *h)
+{
+    return (atomic_load_explicit(&h->flags, memory_order_relaxed) &
+            TCPX__SHARED) ||
+           h->forks != atomic_load_explicit(&tcpx__forks, memory_order_relaxed);
 }
 
 static inline int tcpx__handle_canceled(const struct tcpx__handle *h)

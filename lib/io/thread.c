@@ -164,8 +164,8 @@ static ssize_t thread_recv(struct tcpx__handle *h, void *buf, size_t len,
     for (;;) {
         ssize_t n;
 
-        if ((h->flags & (TCPX__SHARED | TCPX__NONBLOCK)) || h->mistrust ||
-            deadline <= 0)
+        if (tcpx__handle_is_shared(h) || (h->flags & TCPX__NONBLOCK) ||
+            h->mistrust || deadline <= 0)
             return tcpx__ready_recv(h, buf, len, deadline);
         if (deadline != TCPX_FOREVER) {
             now = tcpx__sys_now();

@@ -122,7 +122,7 @@ static void put_back(tcpx_conn *c)
 
     if (c->restore & TCPX__RESTORE_EXEC)
         put_flag(c->h.fd, F_GETFD, F_SETFD, FD_CLOEXEC, 0);
-    if (flags & TCPX__SHARED)
+    if (tcpx__handle_is_shared(&c->h))
         return;
     if (c->h.receive_timeout || (c->restore & TCPX__RESTORE_TIMEOUT))
         tcpx__sys_setsockopt(c->h.fd, SOL_SOCKET, SO_RCVTIMEO, &c->old_timeout,

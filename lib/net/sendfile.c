@@ -253,7 +253,7 @@ typedef int transfer_fn(struct transfer *t);
 /* Chooses a way, by what fd is. */
 static int choose(const struct transfer *t, transfer_fn **way)
 {
-    int shared = atomic_load(&t->c->h.flags) & TCPX__SHARED;
+    int shared = tcpx__handle_is_shared(&t->c->h);
     struct stat st;
     int err = tcpx__sys_fstat(t->fd, &st);
 
