@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include "base/sys.h"
+#include "fault/faults.h"
 #include "races.h"
 #include "runner.h"
 #include "support.h"
@@ -269,43 +269,13 @@ static void fill_ended(TCase *tc)
 
 /* ---- Shortages ----------------------------------------------------------- */
 
-/* The calls of one kind from number first to last fail. */
-static struct {
-    enum tcpx__sys_call call;
-    int first;
-    int last;
-    int err;
-    int seen;
-} faults;
-
-static int fail_some(enum tcpx__sys_call call, size_t *len)
-{
-    (void)len;
-    if (call != faults.call)
-        return 0;
-    faults.seen++;
-    return faults.seen >= faults.first && faults.seen <= faults.last
-               ? faults.err
-               : 0;
-}
-
-static void inject(enum tcpx__sys_call call, int first, int last, int err)
-{
-    faults.call = call;
-    faults.first = first;
-    faults.last = last;
-    faults.err = err;
-    faults.seen = 0;
-    tcpx__sys_hook = fail_some;
-}
-
 START_TEST(out_of_descriptors_for_the_second_attempt_the_first_goes_on)
 {
     fakenet_names(AF_INET6, SIX, 0);
     fakenet_names(AF_INET, FOUR, 0);
     fakenet_host(SIX, 0, 900 * MS);
     for (int i = 0; i < 100; i++) {
-        inject(TCPX__SYS_socket, 2, 1000, -EMFILE);
+        fail_calls(TCPX__SYS_socket, 2, 1000, -EMFILE);
         ck_ok(race(TCPX_FOREVER));
     }
 
@@ -319,7 +289,7 @@ START_TEST(an_address_that_met_a_shortage_is_tried_again)
     fakenet_names(AF_INET6, SIX, 0);
     fakenet_names(AF_INET, FOUR, 0);
     fakenet_host(FOUR, 0, 10 * MS);
-    inject(TCPX__SYS_socket, 2, 3, -EMFILE);
+    fail_calls(TCPX__SYS_socket, 2, 2, -EMFILE);
 
     ck_ok(race(5 * TCPX_SEC));
 
@@ -332,7 +302,7 @@ START_TEST(out_of_descriptors_altogether_it_ends_and_says_so)
 {
     fakenet_names(AF_INET6, SIX, 0);
     fakenet_names(AF_INET, FOUR, 0);
-    inject(TCPX__SYS_socket, 1, 1000, -EMFILE);
+    fail_calls(TCPX__SYS_socket, 1, 1000, -EMFILE);
 
     ck_fails(race(5 * TCPX_SEC), -EMFILE);
 
@@ -348,10 +318,10 @@ static int connect_until_no_fault(enum tcpx__sys_call call, int err)
 
     do {
         rounds++;
-        inject(call, rounds, rounds, err);
+        fail_calls(call, rounds, 1, err);
         rc = race(TCPX_FOREVER);
         ck_assert_int_lt(rounds, 200);
-    } while (faults.seen >= rounds);
+    } while (calls_seen() >= rounds);
     ck_ok(rc);
     return rounds;
 }
