@@ -45,6 +45,17 @@ struct race {
     size_t first_answer_line;
 };
 
+static tcpx_time earlier(tcpx_time a, tcpx_time b)
+{
+    return a < b ? a : b;
+}
+
+/* A delay may be as long as a program likes. */
+static tcpx_time later(tcpx_time instant, tcpx_time delay)
+{
+    return delay < TCPX_FOREVER - instant ? instant + delay : TCPX_FOREVER;
+}
+
 /* ---- Addresses --------------------------------------------------------- */
 
 static void look_at_lookups(struct race *r, tcpx_time now)
@@ -73,7 +84,7 @@ static tcpx_time held_until(const struct race *r)
     if (r->lanes[V6].names || r->last >= 0 ||
         r->plan->opts.resolution_delay == TCPX_NONE)
         return 0;
-    return r->lanes[V4].answered + r->plan->opts.resolution_delay;
+    return later(r->lanes[V4].answered, r->plan->opts.resolution_delay);
 }
 
 /* The family of the next address: the one that was not tried last, IPv6 first
@@ -183,7 +194,7 @@ static int start_due(struct race *r)
             return rc;
         /* One that failed at once makes nobody wait. */
         if (rc || r->n > before)
-            r->next_start = now + r->plan->opts.attempt_delay;
+            r->next_start = later(now, r->plan->opts.attempt_delay);
         if (rc)
             return 0;
     }
@@ -220,11 +231,6 @@ static int see(struct race *r, const struct tcpx__poll_item *items, size_t n)
 }
 
 /* ---- The loop ---------------------------------------------------------- */
-
-static tcpx_time earlier(tcpx_time a, tcpx_time b)
-{
-    return a < b ? a : b;
-}
 
 /* When there is something to do even if nothing happens. */
 static tcpx_time wake_time(const struct race *r)

@@ -299,6 +299,22 @@ START_TEST(no_attempt_starts_within_10_ms_of_another_that_is_under_way)
 }
 END_TEST
 
+START_TEST(delays_without_end_are_taken_at_their_word)
+{
+    tcpx_connect_opts opts = tcpx_connect_defaults();
+
+    fakenet_names(AF_INET6, SIX, 7 * TCPX_SEC);
+    fakenet_names(AF_INET, FOUR, 0);
+    opts.resolution_delay = INT64_MAX;
+    opts.attempt_delay = INT64_MAX;
+
+    ck_fails(race_with(&opts, 9 * TCPX_SEC), TCPX_EDEADLINE);
+
+    ck_lines(1);
+    ck_line(0, "[" SIX "]:80", TCPX_EDEADLINE, 7 * TCPX_SEC, 2 * TCPX_SEC);
+}
+END_TEST
+
 START_TEST(a_lookup_that_is_awaited_keeps_the_race_open)
 {
     fakenet_names(AF_INET6, SIX, 700 * MS);
@@ -409,6 +425,7 @@ static void fill_lookups(TCase *tc)
     tcase_add_test(tc, the_delays_can_be_chosen_and_switched_off);
     tcase_add_test(tc,
                    no_attempt_starts_within_10_ms_of_another_that_is_under_way);
+    tcase_add_test(tc, delays_without_end_are_taken_at_their_word);
     tcase_add_test(tc, a_lookup_that_is_awaited_keeps_the_race_open);
     tcase_add_test(tc, a_name_that_nobody_answers_for_ends_at_the_deadline);
     tcase_add_test(tc, a_name_that_does_not_exist_is_told_once);
