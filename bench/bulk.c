@@ -136,6 +136,7 @@ static double measure(struct run *run, int reno, double *cpu)
 static double rate[VARIANTS][MAX_ROUNDS];
 static double processor[VARIANTS][MAX_ROUNDS];
 static double ratio[VARIANTS][MAX_ROUNDS];
+static double processor_ratio[VARIANTS][MAX_ROUNDS];
 
 static void one_round(const struct run *model, size_t round, int reno)
 {
@@ -155,27 +156,30 @@ static void one_round(const struct run *model, size_t round, int reno)
         rate[order[i]][round] = gib / seconds[order[i]];
         processor[order[i]][round] = 1e3 * cpu / gib;
     }
-    for (size_t v = 0; v < VARIANTS; v++)
+    for (size_t v = 0; v < VARIANTS; v++) {
         ratio[v][round] = seconds[v] / seconds[0];
+        processor_ratio[v][round] = processor[v][round] / processor[0][round];
+    }
 }
 
 static void print_table(size_t rounds)
 {
     printf("| way | GiB/s | quartiles | time ratio | 95 %% interval "
-           "| CPU ms/GiB |\n"
-           "| --- | --- | --- | --- | --- | --- |\n");
+           "| CPU ms/GiB | ratio | 95 %% interval |\n"
+           "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (size_t v = 0; v < VARIANTS; v++) {
         struct summary g = bench_summary(rate[v], rounds);
         struct summary p = bench_summary(processor[v], rounds);
         struct summary r = bench_summary(ratio[v], rounds);
+        struct summary pr = bench_summary(processor_ratio[v], rounds);
 
         printf("| %s | %.2f | %.2f-%.2f | ", variants[v].name, g.median,
                g.quartile1, g.quartile3);
         if (v == 0)
-            printf("1 | | ");
+            printf("1 | | %.0f | 1 | |\n", p.median);
         else
-            printf("%.3f | %.3f-%.3f | ", r.median, r.low, r.high);
-        printf("%.0f |\n", p.median);
+            printf("%.3f | %.3f-%.3f | %.0f | %.3f | %.3f-%.3f |\n", r.median,
+                   r.low, r.high, p.median, pr.median, pr.low, pr.high);
     }
 }
 

@@ -221,6 +221,7 @@ static const struct variant variants[] = {
 static double wall[VARIANTS][MAX_ROUNDS];
 static double processor[VARIANTS][MAX_ROUNDS];
 static double ratio[VARIANTS][MAX_ROUNDS];
+static double processor_ratio[VARIANTS][MAX_ROUNDS];
 
 static void one_round(const struct run *model, size_t round, size_t used)
 {
@@ -238,26 +239,30 @@ static void one_round(const struct run *model, size_t round, size_t used)
         wall[v][round] = 1e6 * run.seconds / (double)run.done;
         processor[v][round] = 1e6 * run.cpu_seconds / (double)run.done;
     }
-    for (size_t v = 0; v < used; v++)
+    for (size_t v = 0; v < used; v++) {
         ratio[v][round] = wall[v][round] / wall[0][round];
+        processor_ratio[v][round] = processor[v][round] / processor[0][round];
+    }
 }
 
 static void print_table(size_t used, size_t rounds)
 {
-    printf("| way | us | quartiles | ratio | 95 %% interval | CPU us |\n"
-           "| --- | --- | --- | --- | --- | --- |\n");
+    printf("| way | us | quartiles | ratio | 95 %% interval "
+           "| CPU us | ratio | 95 %% interval |\n"
+           "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (size_t v = 0; v < used; v++) {
         struct summary w = bench_summary(wall[v], rounds);
         struct summary p = bench_summary(processor[v], rounds);
         struct summary r = bench_summary(ratio[v], rounds);
+        struct summary pr = bench_summary(processor_ratio[v], rounds);
 
         printf("| %s | %.2f | %.2f-%.2f | ", variants[v].name, w.median,
                w.quartile1, w.quartile3);
         if (v == 0)
-            printf("1 | | ");
+            printf("1 | | %.2f | 1 | |\n", p.median);
         else
-            printf("%.3f | %.3f-%.3f | ", r.median, r.low, r.high);
-        printf("%.2f |\n", p.median);
+            printf("%.3f | %.3f-%.3f | %.2f | %.3f | %.3f-%.3f |\n", r.median,
+                   r.low, r.high, p.median, pr.median, pr.low, pr.high);
     }
 }
 

@@ -39,7 +39,7 @@ need strace have strace
 need valgrind have valgrind
 install_missing
 build=build/bench
-configure $build -DCMAKE_BUILD_TYPE=Release -DTCPX_BUILD_BENCH=ON \
+configure . $build -DCMAKE_BUILD_TYPE=Release -DTCPX_BUILD_BENCH=ON \
     -DTCPX_BUILD_TESTS=OFF -DTCPX_BUILD_EXAMPLES=OFF
 run cmake --build $build -j "$jobs"
 roundtrip=$build/bench/bench_roundtrip
