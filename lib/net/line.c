@@ -11,6 +11,20 @@
 #include <string.h>
 #include "net/conn.h"
 
+/* Searches the buffered bytes [from, end).  Returns the number of bytes up to
+   and with the delimiter, counted from the first buffered one; 0: none. */
+static size_t search(const tcpx_conn *c, int delimiter, size_t from, size_t end)
+{
+    const unsigned char *data;
+    const unsigned char *at;
+
+    if (from >= end)
+        return 0;
+    data = tcpx__conn_data(c);
+    at = memchr(data + from, delimiter, end - from);
+    return at ? (size_t)(at - data) + 1 : 0;
+}
+
 /*
  * Receives until the delimiter is among the first `limit` bytes; *len is then
  * the number of bytes up to and with it.  Takes nothing.
@@ -25,20 +39,14 @@ static int find(tcpx_conn *c, int delimiter, size_t limit, tcpx_time deadline,
         size_t held = tcpx__conn_buffered(c);
         size_t end = held < limit ? held : limit;
 
-        if (looked < end) {
-            const unsigned char *data = tcpx__conn_data(c);
-            const unsigned char *at =
-                memchr(data + looked, delimiter, end - looked);
-
-            if (at) {
-                *len = (size_t)(at - data) + 1;
-                return 0;
-            }
+        *len = search(c, delimiter, looked, end);
+        if (*len)
+            return 0;
+        if (looked < end)
             looked = end;
-        }
-        if (got > 0)
+        if (got > 0 && held < limit)
             got = tcpx__conn_go_on(c, deadline);
-        if (got == 0)
+        if (got >= 0)
             got = tcpx__conn_fill(c, limit, deadline);
         if (got <= 0)
             return tcpx__conn_give_up(c, delimiter, looked, got);
@@ -104,17 +112,12 @@ static int skip(tcpx_conn *c, int delimiter, size_t *done, tcpx_time deadline)
     for (;;) {
         size_t looked = tcpx__conn_search_from(c, delimiter);
         size_t held = tcpx__conn_buffered(c);
+        size_t len = search(c, delimiter, looked, held);
         ssize_t got;
 
-        if (looked < held) {
-            const unsigned char *data = tcpx__conn_data(c);
-            const unsigned char *at =
-                memchr(data + looked, delimiter, held - looked);
-
-            if (at) {
-                *done += tcpx__conn_take(c, NULL, (size_t)(at - data) + 1);
-                return 0;
-            }
+        if (len) {
+            *done += tcpx__conn_take(c, NULL, len);
+            return 0;
         }
         *done += tcpx__conn_take(c, NULL, held);
         got = *done ? tcpx__conn_go_on(c, deadline) : 0;

@@ -416,6 +416,27 @@ START_TEST(a_cancel_after_the_release_does_nothing)
 }
 END_TEST
 
+START_TEST(a_connection_under_way_is_given_back_blocking)
+{
+    char address[32];
+    int listener = raw_listen(address, sizeof(address));
+    tcpx_conn *c;
+    char buf[4];
+    int peer;
+    int fd;
+
+    ck_ok(tcpx_connect(&c, address, TCPX_CONNECT(.start_only = 1), soon()));
+    ck_ok(tcpx_conn_release(c, &fd, NULL, 0, NULL));
+    ck_assert_int_eq(is_nonblocking(fd), 0);
+    peer = raw_accept(listener);
+    raw_send(peer, "here", 4);
+    ck_assert_uint_eq(raw_recv(fd, buf, 4), 4);
+    close(fd);
+    close(peer);
+    close(listener);
+}
+END_TEST
+
 START_TEST(a_release_needs_somewhere_to_go)
 {
     struct pair p = pair_open(PAIR_UNIX);
@@ -454,6 +475,7 @@ static void fill_release(TCase *tc)
     tcase_add_loop_test(tc, a_connection_in_use_is_not_released, 0, PAIRS);
     tcase_add_loop_test(tc, a_canceled_connection_is_not_released, 0, PAIRS);
     tcase_add_loop_test(tc, a_cancel_after_the_release_does_nothing, 0, PAIRS);
+    tcase_add_test(tc, a_connection_under_way_is_given_back_blocking);
     tcase_add_test(tc, a_release_needs_somewhere_to_go);
     tcase_add_loop_test(tc, a_released_socket_can_be_adopted_again, 0, PAIRS);
 }

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
+#include "calls.h"
 #include "faults.h"
 #include "net/conn.h"
 #include "pairs.h"
@@ -67,6 +69,46 @@ START_TEST(lines_and_frames_do_not_depend_on_how_bytes_move)
     ck_assert_mem_eq(buf, "rest", 4);
     ck_assert_uint_eq(tcpx_conn_bytes_read(p.b), tcpx_conn_bytes_written(p.a));
     pair_end(&p);
+}
+END_TEST
+
+static int64_t late;
+
+static int64_t clock_with_delay(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * TCPX_SEC + ts.tv_nsec + late;
+}
+
+/* The deadline passes while the bytes come. */
+static int be_late(enum tcpx__sys_call call, size_t *len)
+{
+    (void)len;
+    if (call == TCPX__SYS_recv)
+        late = 3600 * TCPX_SEC;
+    return 0;
+}
+
+START_TEST(what_more_bytes_cannot_mend_is_told_although_the_deadline_passed)
+{
+    struct fed f = fed_open(_i);
+    char line[4];
+
+    feed(&f, "12345");
+    await_arrival(tcpx_conn_fd(f.c));
+    late = 0;
+    tcpx__sys_clock = clock_with_delay;
+    tcpx__sys_hook = be_late;
+    ck_fails(tcpx_readline(f.c, line, 4, tcpx_after(TCPX_SEC)), TCPX_ETOOLONG);
+    /* tcpx_wait() tells of them: another kind of read can have them. */
+    ck_assert_int_eq(atomic_load(&f.c->in.ahead), 1);
+    late = 0;
+    ck_fails(tcpx_readline(f.c, line, 4, tcpx_after(TCPX_SEC)), TCPX_ETOOLONG);
+    tcpx__sys_hook = NULL;
+    tcpx__sys_clock = NULL;
+    fed_end(&f);
 }
 END_TEST
 
@@ -291,6 +333,9 @@ static void fill_text(TCase *tc)
     tcase_add_checked_fixture(tc, begin, end);
     tcase_add_loop_test(tc, lines_and_frames_do_not_depend_on_how_bytes_move, 0,
                         PAIRS);
+    tcase_add_loop_test(
+        tc, what_more_bytes_cannot_mend_is_told_although_the_deadline_passed, 0,
+        PAIRS);
     tcase_add_loop_test(tc, a_line_without_memory_takes_nothing, 0, PAIRS);
     tcase_add_loop_test(tc, a_frame_without_memory_takes_nothing, 0, PAIRS);
     tcase_add_loop_test(tc, a_text_without_memory_is_not_begun, 0, PAIRS);
