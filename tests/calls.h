@@ -21,10 +21,10 @@ enum call_kind {
     CALL_READN,
     CALL_PEEK,
     CALL_WAIT_READABLE,
-    CALL_WRITE, /* from here on nothing sleeps unless there is no room */
+    CALL_WRITE, /* again and again, as long as there is room */
     CALL_WRITEN,
     CALL_WRITEV,
-    CALL_WAIT_WRITABLE,
+    CALL_WAIT_WRITABLE, /* as long as there is no room, however short */
     CALL_FLUSH,
     CALL_CLOSE,
     CALL_SLEEP,
@@ -71,8 +71,8 @@ void await_arrival(int fd);
    directions; asks without taking the error out of the socket. */
 void await_failure(int fd);
 
-/* Writes to c until there is no more room, also when all that is under way has
-   come to the peer; gives the number of bytes. */
+/* Writes to c until there is no more room; gives the number of bytes.  There
+   will be some again when they have come to the peer. */
 size_t fill_up(tcpx_conn *c);
 
 /* Reads and drops what is there until the end of the stream, whether that is

@@ -84,10 +84,6 @@ static void check_end(struct bench *b, int kind)
     int expected = at_deadline(kind, b->call.kind);
     ssize_t n = call_end(&b->call);
 
-    /* A probe of the window may have made room where there was none. */
-    if (n > 0 &&
-        (b->call.kind == CALL_WRITE || b->call.kind == CALL_WAIT_WRITABLE))
-        return;
     late = b->call.ended - b->call.deadline;
     ck_assert_msg(n == expected, "call %d of %lld ns gave %zd", b->call.kind,
                   (long long)b->duration, n);
@@ -160,10 +156,9 @@ static tcpx_time kernel_timeout(int fd)
 START_TEST(a_receive_does_not_sleep_past_its_deadline)
 {
     static const tcpx_time waits[] = {
-        50 * TCPX_MSEC,   135 * TCPX_MSEC,      270 * TCPX_MSEC,
-        540 * TCPX_MSEC,  1080 * TCPX_MSEC,     2150 * TCPX_MSEC,
-        2400 * TCPX_MSEC, 4300 * TCPX_MSEC,     17200 * TCPX_MSEC,
-        3600 * TCPX_SEC,  100000000 * TCPX_SEC,
+        1080 * TCPX_MSEC,  1230 * TCPX_MSEC, 2150 * TCPX_MSEC,
+        2400 * TCPX_MSEC,  4300 * TCPX_MSEC, 8600 * TCPX_MSEC,
+        17200 * TCPX_MSEC, 3600 * TCPX_SEC,  100000000 * TCPX_SEC,
     };
     struct call call = {.kind = CALL_READ};
     int peer;
@@ -179,16 +174,14 @@ START_TEST(a_receive_does_not_sleep_past_its_deadline)
 
     while (timeout == 0) {
         timeout = kernel_timeout(tcpx_conn_fd(call.c));
-        ck_assert_int_lt(tcpx_now(), began + 20 * TCPX_SEC);
+        ck_assert_int_lt(tcpx_now(), call.deadline);
     }
     ck_assert_msg(timeout + timeout / 7 <= wait, "%lld ns sleeps over %lld ns",
                   (long long)timeout, (long long)wait);
     /* Nor is it needlessly short. */
     ck_assert_int_gt(timeout, wait / 8);
     tcpx_cancel(call.c);
-    ck_fails(call_end(&call), wait < TCPX_SEC && call.result == TCPX_EDEADLINE
-                                  ? TCPX_EDEADLINE
-                                  : TCPX_ECANCELED);
+    ck_fails(call_end(&call), TCPX_ECANCELED);
     tcpx_abort(call.c);
     close(peer);
 }
@@ -216,7 +209,7 @@ END_TEST
 
 static void fill_length(TCase *tc)
 {
-    const int waits = 11;
+    const int waits = 9;
 
     tcase_add_loop_test(
         tc, no_wait_ends_before_its_deadline_or_burns_the_processor, 0, PAIRS);
