@@ -34,7 +34,7 @@ END_TEST
 
 START_TEST(what_a_reader_was_told_a_writer_is_told_too)
 {
-    char buf[8];
+    char buf[8] = "";
     int peer;
     tcpx_conn *c = conn_open(_i, &peer);
 
