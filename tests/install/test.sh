@@ -196,7 +196,7 @@ readme)
         exit 77
         ;;
     esac
-    # The README's first program by the README's own words, but for the port.
+    # The README's two servers by the README's own words, but for the port.
     command -v nc >/dev/null || {
         echo "SKIPPED install.readme: nc is not installed"
         exit 77
@@ -207,24 +207,30 @@ readme)
             inside {print}
             $0 == "```" kind && ++n == wanted {inside = 1}' "$source/README.md"
     }
-    block c 1 | sed 's/127\.0\.0\.1:7000/127.0.0.1:0/' >server.c
     block sh 2 | sed 's|/out/lib|/out/'"$lib|g; /^\.\/server/d" >words
     cat words
     ln -s "$prefix" out
-    # shellcheck disable=SC1091 # made just above
-    . ./words
-    ./server 2>said &
-    server=$!
-    trap 'kill $server' EXIT
-    tries=0
-    until grep -q '^listening on ' said; do
-        tries=$((tries + 1))
-        [ $tries -le 100 ] || fail "the server says nothing"
-        sleep 0.1
+    for program in 1 2; do
+        block c $program | sed 's/127\.0\.0\.1:7000/127.0.0.1:0/' >server.c
+        # shellcheck disable=SC1091 # made just above
+        . ./words
+        : >said
+        ./server 2>said &
+        server=$!
+        trap 'kill $server' EXIT
+        tries=0
+        until grep -q '^listening on ' said; do
+            tries=$((tries + 1))
+            [ $tries -le 100 ] || fail "server $program says nothing"
+            sleep 0.1
+        done
+        port=$(sed -n 's/^listening on .*://p' said)
+        printf 'one\r\ntwo\n' | timeout 20 nc -N 127.0.0.1 "$port" >answer
+        printf 'you said: one\r\nyou said: two\r\n' | cmp - answer
+        kill $server
+        wait $server || [ $program = 1 ] || fail "server 2 did not stop well"
+        trap - EXIT
     done
-    port=$(sed -n 's/^listening on .*://p' said)
-    printf 'one\r\ntwo\n' | timeout 20 nc -N 127.0.0.1 "$port" >answer
-    printf 'you said: one\r\nyou said: two\r\n' | cmp - answer
     ;;
 *) fail "no such case" ;;
 esac
