@@ -11,6 +11,9 @@
 #include <tcpx/connect.h>
 #include <tcpx/error.h>
 #include <tcpx/listener.h>
+#include <tcpx/queue.h>
+#include <tcpx/relay.h>
+#include <tcpx/server.h>
 #include <tcpx/task.h>
 #include <tcpx/wait.h>
 

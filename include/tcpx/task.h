@@ -2,8 +2,8 @@
 /*
  * task.h - the flow of control that is calling, and canceling it.
  *
- * A task is a thread of the program.  Every thread that calls the library is
- * one, however it was made; a task is what can be canceled as a whole.
+ * Every thread that calls the library is a task, however it was made, and
+ * tcpx_task_spawn() starts more; a task is what can be canceled as a whole.
  */
 #ifndef TCPX_TASK_H
 #define TCPX_TASK_H
@@ -45,6 +45,52 @@ TCPX_API tcpx_task *tcpx_task_ref(tcpx_task *t);
 
 /* Gives up one tcpx_task_ref(); NULL is nothing.  Thread-safe. */
 TCPX_API void tcpx_task_unref(tcpx_task *t);
+
+/* How to start a task; zero is the default of every member. */
+typedef struct tcpx_task_opts {
+    uint32_t size;       /* sizeof(tcpx_task_opts); the macro sets it */
+    int32_t reserved_0;  /* zero */
+    uint64_t stack_size; /* bytes; 256 KiB, at least 64 KiB */
+} tcpx_task_opts;
+
+static inline tcpx_task_opts tcpx_task_defaults(void)
+{
+    tcpx_task_opts opts;
+
+    memset(&opts, 0, sizeof(opts));
+    opts.size = (uint32_t)sizeof(opts);
+    return opts;
+}
+
+/* In C: TCPX_TASK(.stack_size = 1 << 20). */
+#define TCPX_TASK(...)                                                         \
+    (&(tcpx_task_opts){.size = (uint32_t)sizeof(tcpx_task_opts), __VA_ARGS__})
+
+/*
+ * Starts fn(arg) as a task beside the calling one: a thread from a thread.  The
+ * handle in *out is ended by tcpx_task_join() or tcpx_task_end().  Tasks that a
+ * server's handler started, and those that they started, are canceled and
+ * joined when the handler returns; its locals are gone then, so that a task
+ * which uses them must be ended before.  With out NULL nobody waits for the
+ * task: in a handler it ends with it, elsewhere by itself.
+ *
+ * Returns 0; -EAGAIN, -ENOMEM: a shortage; -EINVAL, -E2BIG: a wrong argument.
+ */
+TCPX_API int tcpx_task_spawn(tcpx_task **out, void (*fn)(void *), void *arg,
+                             const tcpx_task_opts *opts);
+
+/*
+ * Waits until t has ended, and frees it.  One task may join another.  Returns
+ * 0; TCPX_EDEADLINE or TCPX_ECANCELED, and t goes on; -EINVAL for NULL, for the
+ * calling task, or one that tcpx_task_spawn() did not make.
+ */
+TCPX_API int tcpx_task_join(tcpx_task *t, tcpx_time deadline);
+
+/*
+ * Cancels t, waits until it has ended, and frees it.  The wait has no limit and
+ * no cancel: t is to return soon after its calls fail.  NULL is nothing.
+ */
+TCPX_API void tcpx_task_end(tcpx_task *t);
 
 /*
  * Waits until the deadline.  Returns 0 when it has come, TCPX_ECANCELED before

@@ -8,6 +8,8 @@
 #include <tcpx/base.h>
 #include <tcpx/connect.h>
 #include <tcpx/listener.h>
+#include <tcpx/queue.h>
+#include <tcpx/task.h>
 
 TCPX_BEGIN_DECLS
 
@@ -15,7 +17,9 @@ TCPX_BEGIN_DECLS
 enum tcpx_wait_kind {
     TCPX_WAIT_CONN = 1, /* .on.conn */
     TCPX_WAIT_LISTENER, /* .on.listener */
-    TCPX_WAIT_FD        /* .on.fd, any descriptor that poll(2) takes */
+    TCPX_WAIT_FD,       /* .on.fd, any descriptor that poll(2) takes */
+    TCPX_WAIT_QUEUE,    /* .on.queue: an item or the end, room */
+    TCPX_WAIT_TASK      /* .on.task: readable once it has ended */
 };
 
 enum tcpx_readiness { TCPX_READABLE = 1, TCPX_WRITABLE = 2 };
@@ -30,6 +34,8 @@ typedef struct tcpx_waitfor {
         tcpx_conn *conn;
         tcpx_listener *listener;
         int fd;
+        tcpx_queue *queue;
+        tcpx_task *task;
         void *pad[2];
     } on;
 } tcpx_waitfor;
@@ -40,6 +46,8 @@ typedef struct tcpx_waitfor {
 #define TCPX_ON_LISTENER(l)                                                    \
     {TCPX_WAIT_LISTENER, TCPX_READABLE, 0, 0, {.listener = (l)}}
 #define TCPX_ON_FD(f, w) {TCPX_WAIT_FD, (w), 0, 0, {.fd = (f)}}
+#define TCPX_ON_QUEUE(q, w) {TCPX_WAIT_QUEUE, (w), 0, 0, {.queue = (q)}}
+#define TCPX_ON_TASK(t) {TCPX_WAIT_TASK, TCPX_READABLE, 0, 0, {.task = (t)}}
 /* clang-format on */
 
 /*

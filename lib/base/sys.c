@@ -20,33 +20,11 @@
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "base/sys_ask.h"
 
 #ifdef TCPX_TESTING
 tcpx__sys_hook_fn *tcpx__sys_hook;
 int64_t (*tcpx__sys_clock)(void);
-
-static int ask(enum tcpx__sys_call call, size_t *len)
-{
-    tcpx__sys_hook_fn *hook = tcpx__sys_hook;
-    size_t none = 0;
-
-    return hook ? hook(call, len ? len : &none) : 0;
-}
-
-#define ASK(call, len)                                                         \
-    do {                                                                       \
-        int asked = ask(TCPX__SYS_##call, len);                                \
-        if (asked)                                                             \
-            return asked;                                                      \
-    } while (0)
-#define ASK_MEMORY(call)                                                       \
-    do {                                                                       \
-        if (ask(TCPX__SYS_##call, NULL))                                       \
-            return NULL;                                                       \
-    } while (0)
-#else
-#define ASK(call, len) ((void)0)
-#define ASK_MEMORY(call) ((void)0)
 #endif
 
 int64_t tcpx__sys_started;
@@ -54,17 +32,6 @@ int64_t tcpx__sys_started;
 __attribute__((constructor)) static void note_start(void)
 {
     tcpx__sys_started = tcpx__sys_now();
-}
-
-/* The result of a system call: what it returned, or -errno. */
-static inline ssize_t result(ssize_t n)
-{
-    return n < 0 ? -errno : n;
-}
-
-static inline int result_int(int n)
-{
-    return n < 0 ? -errno : n;
 }
 
 void *tcpx__malloc(size_t size)
@@ -372,32 +339,6 @@ int tcpx__sys_flock(int fd, int operation)
 void tcpx__sys_yield(void)
 {
     sched_yield();
-}
-
-int tcpx__sys_thread(void *(*run)(void *), void *arg, size_t stack)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    sigset_t all;
-    sigset_t old;
-    int err;
-
-    ASK(pthread_create, NULL);
-    err = pthread_attr_init(&attr);
-    if (err)
-        return -err;
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    err = pthread_attr_setstacksize(&attr, stack);
-    if (!err) {
-        /* A thread inherits the mask, so that it never runs a moment without
-           it: the program's handlers run in the program's threads. */
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &old);
-        err = pthread_create(&thread, &attr, run, arg);
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
-    }
-    pthread_attr_destroy(&attr);
-    return -err;
 }
 
 int tcpx__sys_if_nametoindex(const char *name)

@@ -61,6 +61,15 @@
     X(chmod)                                                                   \
     X(flock)                                                                   \
     X(pthread_create)                                                          \
+    X(epoll_create1)                                                           \
+    X(epoll_ctl)                                                               \
+    X(epoll_wait)                                                              \
+    X(sigaction)                                                               \
+    X(pipe2)                                                                   \
+    X(fork)                                                                    \
+    X(mmap)                                                                    \
+    X(pidfd_open)                                                              \
+    X(waitid)                                                                  \
     X(getaddrinfo)                                                             \
     X(getservbyname)
 
@@ -144,6 +153,42 @@ int tcpx__sys_fchmod(int fd, mode_t mode);
 int tcpx__sys_chmod(const char *path, mode_t mode);
 int tcpx__sys_flock(int fd, int operation);
 void tcpx__sys_yield(void);
+
+/* A thread with all signals blocked and a stack of that size, to be joined. */
+int tcpx__sys_thread_start(pthread_t *thread, void *(*run)(void *), void *arg,
+                           size_t stack);
+void tcpx__sys_thread_join(pthread_t thread);
+
+/* An epoll(7) instance that watches for input, by level, CLOEXEC. */
+int tcpx__sys_epoll_create(void);
+int tcpx__sys_epoll_add(int watch, int fd, void *what);
+void tcpx__sys_epoll_remove(int watch, int fd);
+
+/* What was added for descriptors that are ready, at most 64; does not wait. */
+int tcpx__sys_epoll_collect(int watch, void **ready, int n);
+
+/* A pipe, non-blocking and CLOEXEC, with room for about `size` bytes. */
+int tcpx__sys_pipe(int fd[2], size_t size);
+
+/* Processes.  A pidfd of -1 stands for a child that is known by its id only. */
+int tcpx__sys_fork(void);
+void tcpx__sys_exit(int status) __attribute__((noreturn));
+int tcpx__sys_pidfd_open(int pid);
+void tcpx__sys_kill(int pidfd, int pid); /* SIGKILL */
+
+/* Reaps that one child: 1 and its wait status, 0 if it lives, -ECHILD if
+   somebody else has reaped it. */
+int tcpx__sys_reap(int pidfd, int pid, int *status);
+
+/* Zeroed memory that children share; NULL if there is none. */
+void *tcpx__sys_map_shared(size_t size);
+void tcpx__sys_unmap(void *p, size_t size);
+
+int tcpx__sys_sigaction(int number, const struct sigaction *action,
+                        struct sigaction *old);
+
+/* A number that nobody can guess. */
+uint64_t tcpx__sys_random(void);
 
 /* A detached thread with all signals blocked and a stack of that size. */
 int tcpx__sys_thread(void *(*run)(void *), void *arg, size_t stack);

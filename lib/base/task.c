@@ -26,7 +26,7 @@ static int key_made;
 _Atomic uint32_t tcpx__forks;
 _Atomic uint8_t tcpx__claim_mark = 1;
 
-static void task_end(tcpx_task *t)
+void tcpx__task_end_running(tcpx_task *t)
 {
     atomic_store(&t->ended, 1);
     tcpx__task_settle(t);
@@ -37,7 +37,7 @@ static void task_end(tcpx_task *t)
 static void thread_ends(void *arg)
 {
     current = NULL;
-    task_end(arg);
+    tcpx__task_end_running(arg);
 }
 
 /*
@@ -70,14 +70,20 @@ static tcpx_task *adopt_thread(void)
     if (!key_made)
         return NULL;
     t = tcpx__task_new(&tcpx__world_thread);
-    if (!t)
-        return NULL;
-    if (pthread_setspecific(key, t) != 0) {
+    if (t && tcpx__task_begin_thread(t)) {
         tcpx__task_drop(t);
         return NULL;
     }
-    current = t;
     return t;
+}
+
+int tcpx__task_begin_thread(tcpx_task *t)
+{
+    int err = -pthread_setspecific(key, t);
+
+    if (!err)
+        current = t;
+    return err;
 }
 
 tcpx_task *tcpx__task(void)
@@ -95,6 +101,8 @@ tcpx_task *tcpx__task_new(const struct tcpx__world *world)
         return NULL;
     atomic_init(&t->refs, 1);
     atomic_init(&t->wake_fd, -1);
+    pthread_mutex_init(&t->lock, NULL);
+    tcpx__list_init(&t->scope);
     t->world = world;
     return t;
 }
@@ -116,6 +124,8 @@ void tcpx__task_drop(tcpx_task *t)
         return;
     tcpx__free(t->failure.report);
     tcpx__free(t->failure.message);
+    tcpx__free(t->spawned);
+    pthread_mutex_destroy(&t->lock);
     tcpx__free(t);
 }
 

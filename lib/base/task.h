@@ -13,10 +13,12 @@
 #ifndef TCPX_BASE_TASK_H
 #define TCPX_BASE_TASK_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <tcpx/base.h>
+#include "base/list.h"
 
 struct tcpx__handle;
 struct tcpx__world;
@@ -37,11 +39,45 @@ struct tcpx__failure {
     char *message;    /* owned; what tcpx_errmsg gave last */
 };
 
+/*
+ * What a task looks at in its own waits, where nobody else can watch it: the
+ * limits of a handler that runs in the server's only thread or process.
+ */
+struct tcpx__leash {
+    tcpx_time until; /* when to look next, whatever the wait's own deadline */
+    int extra_fd;    /* wakes the waits of this task too; -1: none */
+
+    /* Asked before each sleep and after each wake; sets until.  0, or the code
+       with which everything that the task waits in is to end. */
+    int (*look)(struct tcpx__leash *leash, tcpx_time now);
+};
+
 enum tcpx__sleeping { TCPX__AWAKE, TCPX__IN_FUTEX, TCPX__IN_POLL };
+
+/* Somebody who waits for something, to be unparked when it comes. */
+struct tcpx__waiter {
+    struct tcpx__list in_list;
+    struct tcpx_task *task;
+    _Atomic int woken; /* taken off the list by who brought it */
+};
+
+/* What only a task has that tcpx_task_spawn() made. */
+struct tcpx__spawned {
+    struct tcpx_task *owner; /* the task itself */
+    void (*fn)(void *arg);
+    void *arg;
+    size_t stack_size;
+    pthread_t thread;           /* in the world of threads */
+    struct tcpx_task *parent;   /* whose end is its own; NULL: nobody's */
+    struct tcpx__list in_scope; /* of its parent, under the parent's lock */
+    struct tcpx__list joiners;  /* waiters, under its own lock */
+    int is_detached;
+    int has_ended; /* under its own lock */
+};
 
 struct tcpx_task {
     _Atomic unsigned refs;
-    _Atomic int canceled;
+    _Atomic int canceled;     /* 0, or the code that waits end with */
     _Atomic unsigned lookers; /* in cancel or unpark at this moment */
     _Atomic int ended;        /* a late cancel does nothing */
 
@@ -60,6 +96,13 @@ struct tcpx_task {
     _Atomic int sleeping; /* enum tcpx__sleeping */
     _Atomic int wake_fd;
 
+    struct tcpx__leash *leash; /* NULL: none */
+
+    pthread_mutex_t lock;          /* guards scope, and what `spawned` says */
+    struct tcpx__list scope;       /* tasks that end with this one */
+    int has_scope;                 /* a handler's, or a task's of a handler */
+    struct tcpx__spawned *spawned; /* NULL: a thread of the program */
+
     const struct tcpx__world *world;
     struct tcpx__failure failure;
 };
@@ -77,6 +120,13 @@ tcpx_task *tcpx__task_new(const struct tcpx__world *world);
 
 /* What runs here from now on: a core swaps it when it switches fibers. */
 void tcpx__task_set(tcpx_task *t);
+
+/* Makes t, which is new, the task of the calling thread, until it ends. */
+int tcpx__task_begin_thread(tcpx_task *t);
+
+/* No cancel or unpark reaches t any more; gives up the running one's
+   reference. */
+void tcpx__task_end_running(tcpx_task *t);
 
 void tcpx__task_retain(tcpx_task *t);
 void tcpx__task_drop(tcpx_task *t);

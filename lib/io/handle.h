@@ -79,6 +79,13 @@ void tcpx__handle_cancel(struct tcpx__handle *h, int code);
 int tcpx__handle_enter(struct tcpx__handle *h, tcpx_task *t, int own);
 void tcpx__handle_leave(struct tcpx__handle *h, tcpx_task *t, int slot);
 
+/*
+ * Keeps the descriptor open while somebody who is not its owner uses it: 1, or
+ * 0 if it is being closed.
+ */
+int tcpx__handle_look(struct tcpx__handle *h);
+void tcpx__handle_unlook(struct tcpx__handle *h);
+
 /* Shuts cancellers out, and waits for those that are looking. */
 void tcpx__handle_seal(struct tcpx__handle *h);
 

@@ -23,12 +23,14 @@
  * Why a wait on h must end: its own cancel, or the task's, which takes a
  * connection with it; a listener serves others.
  */
-static int struck(struct tcpx__handle *h, tcpx_task *t)
+static int struck(struct tcpx__handle *h, tcpx_task *t, tcpx_time now)
 {
-    if (TCPX__UNLIKELY(atomic_load(&t->canceled))) {
+    int code = tcpx__thread_struck(t, now);
+
+    if (TCPX__UNLIKELY(code)) {
         if (h->flags & TCPX__LISTENER)
-            return TCPX_ECANCELED;
-        tcpx__handle_cancel(h, TCPX_ECANCELED);
+            return code;
+        tcpx__handle_cancel(h, code);
     }
     return tcpx__handle_canceled(h);
 }
@@ -37,8 +39,9 @@ static int thread_await(struct tcpx__handle *h, short events,
                         tcpx_time deadline)
 {
     tcpx_task *t = tcpx__task();
-    struct pollfd items[2] = {
+    struct pollfd items[3] = {
         {.fd = h->fd, .events = events},
+        {.fd = -1, .events = POLLIN}, /* the leash's */
         {.fd = tcpx__thread_wake_fd(t), .events = POLLIN}};
     int slot = tcpx__handle_enter(h, t, !(h->flags & TCPX__LISTENER));
     int err = 0;
@@ -49,20 +52,21 @@ static int thread_await(struct tcpx__handle *h, short events,
 
         atomic_store(&t->sleeping, TCPX__IN_POLL);
         /* A task that was canceled takes h along only if it would wait. */
-        err = now < deadline ? struck(h, t) : tcpx__handle_canceled(h);
+        err = now < deadline ? struck(h, t, now) : tcpx__handle_canceled(h);
         if (!err && now >= deadline)
             err = TCPX_EDEADLINE;
         if (err)
             break;
+        items[1].fd = tcpx__thread_leash_fd(t);
         rc = tcpx__thread_poll(
-            t, items, 2,
-            tcpx__slice(now, deadline, slot < 0 || items[1].fd < 0));
+            t, items, 3,
+            tcpx__thread_until(t, now, deadline, slot < 0 || items[2].fd < 0));
         if (rc < 0) {
             err = rc;
             break;
         }
         if (items[0].revents) {
-            err = struck(h, t);
+            err = struck(h, t, now);
             break;
         }
     }
@@ -142,7 +146,7 @@ static ssize_t recv_asleep(struct tcpx__handle *h, tcpx_task *t, void *buf,
     else
         n = tcpx__sys_recv(h->fd, buf, len, 0);
     if (TCPX__UNLIKELY(n == -EAGAIN && atomic_load(&t->canceled)))
-        tcpx__handle_cancel(h, TCPX_ECANCELED);
+        tcpx__handle_cancel(h, atomic_load(&t->canceled));
     atomic_store(&t->waiting, NULL);
     tcpx__task_settle(t);
     return n;
@@ -165,7 +169,7 @@ static ssize_t thread_recv(struct tcpx__handle *h, void *buf, size_t len,
         ssize_t n;
 
         if (tcpx__handle_is_shared(h) || (h->flags & TCPX__NONBLOCK) ||
-            h->mistrust || deadline <= 0)
+            h->mistrust || t->leash || deadline <= 0)
             return tcpx__ready_recv(h, buf, len, deadline);
         if (deadline != TCPX_FOREVER) {
             now = tcpx__sys_now();
@@ -184,12 +188,32 @@ static ssize_t thread_recv(struct tcpx__handle *h, void *buf, size_t len,
     }
 }
 
+/* Sleeps until the count of wakes is no longer `wakes`, or until then. */
+static void sleep_until_woken(tcpx_task *t, uint32_t wakes, tcpx_time until)
+{
+    struct pollfd items[2] = {
+        {.fd = tcpx__thread_leash_fd(t), .events = POLLIN},
+        {.fd = -1, .events = POLLIN}};
+
+    if (TCPX__LIKELY(items[0].fd < 0)) {
+        tcpx__sys_futex_wait(&t->wakes, wakes, until);
+        return;
+    }
+    items[1].fd = tcpx__thread_wake_fd(t);
+    atomic_store(&t->sleeping, TCPX__IN_POLL);
+    if (atomic_load(&t->wakes) == wakes)
+        tcpx__thread_poll(
+            t, items, 2,
+            tcpx__thread_until(t, tcpx__sys_now(), until, items[1].fd < 0));
+}
+
 static int thread_park(tcpx_time deadline)
 {
     tcpx_task *t = tcpx__task();
     int err = 0;
 
     for (;;) {
+        tcpx_time now = deadline > 0 ? tcpx__sys_now() : 0;
         uint32_t wakes;
 
         atomic_store(&t->sleeping, TCPX__IN_FUTEX);
@@ -198,16 +222,12 @@ static int thread_park(tcpx_time deadline)
             t->seen = wakes;
             break;
         }
-        if (atomic_load(&t->canceled)) {
-            err = TCPX_ECANCELED;
-            break;
-        }
-        if (deadline <= 0 ||
-            (deadline != TCPX_FOREVER && tcpx__sys_now() >= deadline)) {
+        err = tcpx__thread_struck(t, now);
+        if (!err && (deadline <= 0 || now >= deadline))
             err = TCPX_EDEADLINE;
+        if (err)
             break;
-        }
-        tcpx__sys_futex_wait(&t->wakes, wakes, deadline);
+        sleep_until_woken(t, wakes, tcpx__thread_until(t, now, deadline, 0));
     }
     atomic_store(&t->sleeping, TCPX__AWAKE);
     return err;
@@ -249,6 +269,36 @@ static void thread_close(struct tcpx__handle *h)
     tcpx__sys_close(h->fd);
 }
 
+static void *run_spawned(void *arg)
+{
+    tcpx_task *t = arg;
+
+    /* The task was counted for this thread, whose end gives it up. */
+    if (tcpx__task_begin_thread(t)) {
+        tcpx__task_set(t);
+        tcpx__task_run(t);
+        tcpx__task_set(NULL);
+        tcpx__task_end_running(t);
+    } else {
+        tcpx__task_run(t);
+    }
+    return NULL;
+}
+
+static int thread_spawn(tcpx_task *t)
+{
+    struct tcpx__spawned *s = t->spawned;
+
+    if (s->is_detached)
+        return tcpx__sys_thread(run_spawned, t, s->stack_size);
+    return tcpx__sys_thread_start(&s->thread, run_spawned, t, s->stack_size);
+}
+
+static void thread_reap(tcpx_task *t)
+{
+    tcpx__sys_thread_join(t->spawned->thread);
+}
+
 const struct tcpx__world tcpx__world_thread = {
     .name = "thread",
     .await = thread_await,
@@ -264,4 +314,6 @@ const struct tcpx__world tcpx__world_thread = {
     .close = thread_close,
     .park = thread_park,
     .unpark = thread_unpark,
+    .spawn = thread_spawn,
+    .reap = thread_reap,
 };

@@ -20,14 +20,18 @@ int tcpx__thread_wake_fd(tcpx_task *t);
 int tcpx__thread_poll(tcpx_task *t, struct pollfd *items, nfds_t n,
                       tcpx_time until);
 
-/* The end of one sleep: a wait that nobody could wake must look up by itself.
- */
-static inline tcpx_time tcpx__slice(tcpx_time now, tcpx_time deadline,
-                                    int blind)
-{
-    tcpx_time until = now + TCPX__BLIND_SLICE;
+/* The end of one sleep: a wait that nobody could wake must look up by itself,
+   and one on a leash when the leash says so. */
+tcpx_time tcpx__thread_until(const tcpx_task *t, tcpx_time now,
+                             tcpx_time deadline, int blind);
 
-    return blind && until < deadline ? until : deadline;
+/* Why whatever t waits in must end: 0, or a code. */
+int tcpx__thread_struck(tcpx_task *t, tcpx_time now);
+
+/* The descriptor by which the leash of t wakes it; -1: none. */
+static inline int tcpx__thread_leash_fd(const tcpx_task *t)
+{
+    return t->leash ? t->leash->extra_fd : -1;
 }
 
 int tcpx__thread_wait(struct tcpx__poll_item *items, size_t n,

@@ -46,9 +46,33 @@ int tcpx__thread_poll(tcpx_task *t, struct pollfd *items, nfds_t n,
     return rc == -EINTR ? 0 : rc;
 }
 
+tcpx_time tcpx__thread_until(const tcpx_task *t, tcpx_time now,
+                             tcpx_time deadline, int blind)
+{
+    tcpx_time until = deadline;
+
+    if (TCPX__UNLIKELY(t->leash != NULL) && t->leash->until < until)
+        until = t->leash->until;
+    if (blind && now + TCPX__BLIND_SLICE < until)
+        until = now + TCPX__BLIND_SLICE;
+    return until;
+}
+
+int tcpx__thread_struck(tcpx_task *t, tcpx_time now)
+{
+    int code = atomic_load(&t->canceled);
+
+    if (TCPX__LIKELY(code || !t->leash))
+        return code;
+    code = t->leash->look(t->leash, now);
+    if (code)
+        atomic_store(&t->canceled, code);
+    return code;
+}
+
 /* Everything that one wait needs, on the stack for the usual few items. */
 struct wait_set {
-    struct pollfd *polls; /* n + 1: the last is the task's own */
+    struct pollfd *polls; /* n + 2: the leash's, and the task's own */
     int *slots;           /* of the items' handles; -1: unnamed */
     int blind;            /* somebody who cancels could not find this task */
 };
@@ -66,9 +90,10 @@ static void enter(struct wait_set *set, tcpx_task *t,
             set->blind |= set->slots[i] < 0;
         }
     }
-    set->polls[n] =
+    set->polls[n].events = POLLIN;
+    set->polls[n + 1] =
         (struct pollfd){.fd = tcpx__thread_wake_fd(t), .events = POLLIN};
-    set->blind |= set->polls[n].fd < 0;
+    set->blind |= set->polls[n + 1].fd < 0;
 }
 
 static void leave(struct wait_set *set, tcpx_task *t,
@@ -103,26 +128,30 @@ static int wait_in_set(struct wait_set *set, tcpx_task *t,
                        tcpx_time deadline)
 {
     for (;;) {
-        tcpx_time until = deadline;
+        tcpx_time now = tcpx__sys_now();
+        tcpx_time until;
         uint32_t wakes;
         int ready;
+        int code;
         int rc;
 
         atomic_store(&t->sleeping, TCPX__IN_POLL);
         ready = collect(set, items, n);
         wakes = atomic_load(&t->wakes);
-        if (ready || wakes != t->seen || atomic_load(&t->canceled))
-            until = TCPX_NOW;
-        else if (set->blind)
-            until = tcpx__slice(tcpx__sys_now(), deadline, 1);
-        rc = tcpx__thread_poll(t, set->polls, (nfds_t)n + 1, until);
+        code = tcpx__thread_struck(t, now);
+        until = ready || code || wakes != t->seen
+                    ? TCPX_NOW
+                    : tcpx__thread_until(t, now, deadline, set->blind);
+        set->polls[n].fd = tcpx__thread_leash_fd(t);
+        rc = tcpx__thread_poll(t, set->polls, (nfds_t)n + 2, until);
         if (rc < 0)
             return rc;
         ready = collect(set, items, n);
         if (ready)
             return ready;
-        if (atomic_load(&t->canceled))
-            return TCPX_ECANCELED;
+        code = tcpx__thread_struck(t, tcpx__sys_now());
+        if (code)
+            return code;
         wakes = atomic_load(&t->wakes);
         if (wakes != t->seen) {
             t->seen = wakes;
@@ -137,21 +166,21 @@ int tcpx__thread_wait(struct tcpx__poll_item *items, size_t n,
                       tcpx_time deadline)
 {
     tcpx_task *t = tcpx__task();
-    struct pollfd few_polls[9] = {{.fd = -1}};
+    struct pollfd few_polls[10] = {{.fd = -1}};
     int few_slots[8];
     struct wait_set set = {.polls = few_polls, .slots = few_slots};
     void *memory = NULL;
     int rc;
 
     if (n > TCPX__COUNT(few_slots)) {
-        memory = tcpx__malloc((n + 1) * (sizeof(struct pollfd) + sizeof(int)));
+        memory = tcpx__malloc((n + 2) * (sizeof(struct pollfd) + sizeof(int)));
         if (!memory)
             return -ENOMEM;
         set.polls = memory;
-        set.slots = (int *)(void *)(set.polls + n + 1);
+        set.slots = (int *)(void *)(set.polls + n + 2);
     }
     enter(&set, t, items, n);
-    for (size_t i = 0; i <= n; i++)
+    for (size_t i = 0; i < n + 2; i++)
         set.polls[i].revents = 0;
     rc = wait_in_set(&set, t, items, n, deadline);
     atomic_store(&t->sleeping, TCPX__AWAKE);

@@ -102,7 +102,18 @@ struct tcpx__world {
     /* Wakes t, of this world, or keeps its next park from sleeping.  Any
        thread, any signal handler. */
     void (*unpark)(tcpx_task *t);
+
+    /* Runs tcpx__task_run(t) beside the calling task; t->spawned is filled in,
+       and a reference is the new task's own. */
+    int (*spawn)(tcpx_task *t);
+
+    /* Gives up what a task that has ended and was waited for left behind. */
+    void (*reap)(tcpx_task *t);
 };
+
+/* What a spawned task runs: fn, then the end of its own tasks, then the word to
+   whoever joins. */
+void tcpx__task_run(tcpx_task *t);
 
 extern const struct tcpx__world tcpx__world_thread;
 

@@ -266,6 +266,8 @@ int tcpx_conn_release(tcpx_conn *c, int *fd, void *held, size_t cap,
         return tcpx__fail(-EINVAL, "conn_release", NULL);
     if (!tcpx__task())
         return -ENOMEM;
+    if (tcpx__conn_is_lent(c))
+        return tcpx__conn_fail(c, -EBUSY, "conn_release");
     reader = tcpx__conn_claim(&c->reading);
     writer = tcpx__conn_claim(&c->writing);
     if (reader && writer && !tcpx__handle_in_use(&c->h))
@@ -279,6 +281,7 @@ int tcpx_conn_release(tcpx_conn *c, int *fd, void *held, size_t cap,
         return err;
     }
     *fd = c->h.fd;
+    tcpx__conn_end_ownership(c, 0);
     tcpx_conn_unref(c);
     return 0;
 }

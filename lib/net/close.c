@@ -2,10 +2,11 @@
 /*
  * close.c - the ways to end a connection, and to know that it ended well.
  */
+#include "net/close.h"
+
 #include <errno.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
-#include "net/conn.h"
 #include "net/tcp_info.h"
 
 /* There is no event for "acknowledged": ask again after growing pauses, the
@@ -118,8 +119,7 @@ int tcpx_flush(tcpx_conn *c, tcpx_time deadline)
     return (int)tcpx__write_end(c, err, "flush");
 }
 
-/* Sends FIN unless an answer is cut; the writer's alone. */
-static int send_fin(tcpx_conn *c)
+int tcpx__conn_finish_sending(tcpx_conn *c)
 {
     int err = atomic_load(&c->cut);
 
@@ -156,7 +156,7 @@ int tcpx_half_close(tcpx_conn *c)
     if (!err)
         err = tcpx__conn_send_kept(c, TCPX_NOW);
     if (!err)
-        err = send_fin(c);
+        err = tcpx__conn_finish_sending(c);
     return (int)tcpx__write_end(c, err, "half_close");
 }
 
@@ -187,15 +187,31 @@ static int drain(tcpx_conn *c, tcpx_time deadline)
     }
 }
 
-/* Sends what is kept, FIN, drains, and waits for the last ACK. */
-static int close_gracefully(tcpx_conn *c, tcpx_time deadline)
+/* What is kept, and FIN. */
+static int finish_writing(tcpx_conn *c, tcpx_time deadline)
 {
     int err = tcpx__conn_settle_connect(c, deadline);
 
     if (!err)
         err = tcpx__conn_send_kept(c, deadline);
     if (!err && !atomic_load(&c->finished))
-        err = send_fin(c);
+        err = tcpx__conn_finish_sending(c);
+    return err;
+}
+
+int tcpx__conn_drain_some(tcpx_conn *c, tcpx_time deadline)
+{
+    char dropped[DRAIN_SIZE];
+    ssize_t n = tcpx__conn_receive(c, dropped, sizeof(dropped), deadline);
+
+    return n > 0 ? -EAGAIN : (int)n;
+}
+
+/* Sends what is kept, FIN, drains, and waits for the last ACK. */
+static int close_gracefully(tcpx_conn *c, tcpx_time deadline)
+{
+    int err = finish_writing(c, deadline);
+
     if (!err)
         err = drain(c, deadline);
     if (!err)
@@ -226,12 +242,41 @@ static void take_over(tcpx_conn *c)
     }
 }
 
-/* Whether what the peer has must not look whole. */
-static int is_incomplete(const tcpx_conn *c)
+/* Turns the others out, and says what has ended the connection already. */
+static int begin_close(tcpx_conn *c)
+{
+    int err;
+
+    take_over(c);
+    err = tcpx__handle_canceled(&c->h);
+    if (!err)
+        err = atomic_load(&c->write_error);
+    if (!err)
+        err = atomic_load(&c->read_error);
+    return err;
+}
+
+int tcpx__conn_begin_close(tcpx_conn *c)
+{
+    int err = begin_close(c);
+
+    return err ? err : finish_writing(c, TCPX_NOW);
+}
+
+int tcpx__conn_is_incomplete(const tcpx_conn *c)
 {
     return !atomic_load(&c->finished) &&
            (atomic_load(&c->cut) || atomic_load(&c->kept) ||
             tcpx__handle_canceled(&c->h));
+}
+
+void tcpx__conn_end_ownership(tcpx_conn *c, int err)
+{
+    struct tcpx__owner *owner = c->owner;
+
+    c->owner = NULL;
+    if (owner)
+        owner->ended(owner, err);
 }
 
 int tcpx_close(tcpx_conn *c, tcpx_time deadline)
@@ -245,20 +290,20 @@ int tcpx_close(tcpx_conn *c, tcpx_time deadline)
                                   "a duration was passed as deadline; use "
                                   "tcpx_after()");
     if (!tcpx__task()) {
-        tcpx__conn_dispose(c, is_incomplete(c));
+        tcpx__conn_end_ownership(c, -ENOMEM);
+        tcpx__conn_dispose(c, tcpx__conn_is_incomplete(c));
         return -ENOMEM;
     }
-    take_over(c);
-    err = tcpx__handle_canceled(&c->h);
-    if (!err)
-        err = atomic_load(&c->write_error);
-    if (!err)
-        err = atomic_load(&c->read_error);
+    if (tcpx__conn_is_lent(c))
+        return tcpx__fail_because(-EBUSY, "close", tcpx_conn_peer(c),
+                                  "the server ends it after the handler");
+    err = begin_close(c);
     if (!err)
         err = close_gracefully(c, for_canceled(deadline));
     if (err)
         tcpx__conn_fail(c, err, "close");
-    tcpx__conn_dispose(c, is_incomplete(c));
+    tcpx__conn_end_ownership(c, err);
+    tcpx__conn_dispose(c, tcpx__conn_is_incomplete(c));
     return err;
 }
 
@@ -266,7 +311,14 @@ void tcpx_abort(tcpx_conn *c)
 {
     if (!c)
         return;
+    if (tcpx__conn_is_lent(c)) {
+        /* The handler's own calls end with it; the reset comes after. */
+        atomic_store(&c->owner->aborted, 1);
+        tcpx__handle_cancel(&c->h, TCPX_ECANCELED);
+        return;
+    }
     if (tcpx__task())
         take_over(c);
+    tcpx__conn_end_ownership(c, TCPX_ECANCELED);
     tcpx__conn_dispose(c, 1);
 }

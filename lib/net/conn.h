@@ -44,8 +44,26 @@ struct tcpx__kept {
     unsigned char data[];
 };
 
+/*
+ * The server that lent a connection to a handler.  While it is lent, the
+ * handler may neither close nor release it.
+ */
+struct tcpx__owner {
+    _Atomic uint8_t lent;
+    _Atomic uint8_t aborted; /* the handler wants it to end with a reset */
+
+    /* The program takes it over: 0, or why it cannot. */
+    int (*take)(struct tcpx__owner *owner);
+
+    /* The program has ended one that it took, with this result. */
+    void (*ended)(struct tcpx__owner *owner, int err);
+
+    int (*is_draining)(const struct tcpx__owner *owner);
+};
+
 struct tcpx_conn {
     struct tcpx__handle h;
+    struct tcpx__owner *owner; /* NULL: the program */
     _Atomic unsigned refs;
     _Atomic uint8_t reading; /* claimed: tcpx__conn_claim() */
     _Atomic uint8_t writing;
@@ -94,6 +112,14 @@ enum tcpx__restore {
  */
 tcpx_conn *tcpx__conn_new(int fd, unsigned flags, const struct sockaddr *peer,
                           socklen_t len);
+
+static inline int tcpx__conn_is_lent(const tcpx_conn *c)
+{
+    return c->owner && atomic_load(&c->owner->lent);
+}
+
+/* Tells the server whose handler took the connection that it has ended. */
+void tcpx__conn_end_ownership(tcpx_conn *c, int err);
 
 /* Closes the descriptor, with a reset if asked, and gives up the reference. */
 void tcpx__conn_dispose(tcpx_conn *c, int reset);
@@ -145,6 +171,10 @@ int tcpx__conn_fail(const tcpx_conn *c, int err, const char *operation);
  */
 ssize_t tcpx__conn_receive(tcpx_conn *c, void *buf, size_t len,
                            tcpx_time deadline);
+
+/* The same into an empty pipe, past the program; counts what it read. */
+ssize_t tcpx__conn_receive_into(tcpx_conn *c, int pipe, size_t len,
+                                tcpx_time deadline);
 
 /* Takes up to len bytes out of the buffer and counts them as read; buf NULL
    drops them. */
@@ -219,6 +249,10 @@ static inline int tcpx__conn_go_on(const tcpx_conn *c, tcpx_time deadline)
    what is final; the writer's alone. */
 ssize_t tcpx__conn_send(tcpx_conn *c, const struct iovec *iov, size_t n,
                         tcpx_time deadline);
+
+/* The same out of a pipe that holds len bytes or more; counts them. */
+ssize_t tcpx__conn_send_from(tcpx_conn *c, int pipe, size_t len,
+                             tcpx_time deadline);
 
 /* Counts bytes that the kernel took. */
 void tcpx__conn_count_written(tcpx_conn *c, size_t n);

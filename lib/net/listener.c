@@ -180,21 +180,34 @@ static void await_users(const tcpx_listener *l)
     }
 }
 
-void tcpx_listener_close(tcpx_listener *l)
+void tcpx__listener_unlink(tcpx_listener *l)
+{
+    tcpx__socket_file_remove(&l->file);
+    l->file.path[0] = '\0';
+}
+
+void tcpx__listener_stop(tcpx_listener *l)
 {
     const struct tcpx__world *world = tcpx__world();
 
-    if (!l)
-        return;
     tcpx__handle_cancel(&l->h, TCPX_ECANCELED);
     await_users(l);
     tcpx__handle_seal(&l->h);
-    tcpx__socket_file_remove(&l->file);
+    tcpx__listener_unlink(l);
     if (world) {
         world->forget(&l->h);
         world->close(&l->h);
     } else {
         tcpx__sys_close(l->h.fd);
     }
+    l->h.fd = -1;
+}
+
+void tcpx_listener_close(tcpx_listener *l)
+{
+    if (!l)
+        return;
+    if (l->h.fd >= 0)
+        tcpx__listener_stop(l);
     tcpx__free(l);
 }

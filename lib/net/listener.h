@@ -40,6 +40,18 @@ struct tcpx_listener {
     char address[TCPX__ENDPOINT_TEXT];
 };
 
+/* Removes the file of a Unix socket now, so that nobody new finds it. */
+void tcpx__listener_unlink(tcpx_listener *l);
+
+/* Everything that tcpx_listener_close() does, but freeing l. */
+void tcpx__listener_stop(tcpx_listener *l);
+
+/* Whether other processes may hold the socket: it was given to this one. */
+static inline int tcpx__listener_is_shared(const tcpx_listener *l)
+{
+    return (atomic_load(&l->h.flags) & TCPX__SHARED) != 0;
+}
+
 /* What a listen is to do, checked. */
 struct tcpx__listen_plan {
     const char *operation; /* in messages: "listen" */

@@ -95,11 +95,11 @@ static ssize_t receive_ended(tcpx_conn *c, ssize_t n)
     return 0;
 }
 
-ssize_t tcpx__conn_receive(tcpx_conn *c, void *buf, size_t len,
-                           tcpx_time deadline)
+/* What there is to say before the kernel is asked: 1 to ask it, else the
+   result. */
+static int before_receive(tcpx_conn *c, tcpx_time deadline)
 {
     int err = atomic_load_explicit(&c->read_error, memory_order_relaxed);
-    ssize_t n;
 
     if (TCPX__UNLIKELY(err != 0))
         return err;
@@ -112,10 +112,34 @@ ssize_t tcpx__conn_receive(tcpx_conn *c, void *buf, size_t len,
         if (err)
             return err;
     }
+    return 1;
+}
+
+ssize_t tcpx__conn_receive(tcpx_conn *c, void *buf, size_t len,
+                           tcpx_time deadline)
+{
+    ssize_t n = before_receive(c, deadline);
+
+    if (TCPX__UNLIKELY(n <= 0))
+        return n;
     if (TCPX__UNLIKELY(len > TCPX__AT_ONCE))
         len = TCPX__AT_ONCE;
     n = tcpx__world()->recv(&c->h, buf, len, deadline);
     return TCPX__LIKELY(n > 0) ? n : receive_ended(c, n);
+}
+
+ssize_t tcpx__conn_receive_into(tcpx_conn *c, int pipe, size_t len,
+                                tcpx_time deadline)
+{
+    ssize_t n = before_receive(c, deadline);
+
+    if (n <= 0)
+        return n;
+    n = tcpx__world()->splice(&c->h, pipe, 1, len, deadline);
+    if (n <= 0)
+        return receive_ended(c, n);
+    count_read(c, (size_t)n);
+    return n;
 }
 
 /* Sets the ends of what is buffered; others look at the difference. */

@@ -2,6 +2,7 @@
 /*
  * task.c - the calling task, canceling it, and sleeping.
  */
+#include "net/task.h"
 #include <errno.h>
 #include <tcpx/task.h>
 #include "base/sys.h"
@@ -12,23 +13,28 @@ tcpx_task *tcpx_task_self(void)
     return tcpx__task();
 }
 
+void tcpx__task_cancel_with(tcpx_task *t, int code)
+{
+    atomic_fetch_add(&t->lookers, 1);
+    if (!atomic_load(&t->ended)) {
+        int none = 0;
+        struct tcpx__handle *h;
+
+        atomic_compare_exchange_strong(&t->canceled, &none, code);
+        h = atomic_load(&t->waiting);
+        if (h)
+            tcpx__handle_cancel(h, code);
+        tcpx__unpark(t);
+    }
+    atomic_fetch_sub(&t->lookers, 1);
+}
+
 void tcpx_task_cancel(tcpx_task *t)
 {
     int saved = errno; /* a signal handler must leave it as it was */
 
-    if (!t)
-        return;
-    atomic_fetch_add(&t->lookers, 1);
-    if (!atomic_load(&t->ended)) {
-        struct tcpx__handle *h;
-
-        atomic_store(&t->canceled, 1);
-        h = atomic_load(&t->waiting);
-        if (h)
-            tcpx__handle_cancel(h, TCPX_ECANCELED);
-        tcpx__unpark(t);
-    }
-    atomic_fetch_sub(&t->lookers, 1);
+    if (t)
+        tcpx__task_cancel_with(t, TCPX_ECANCELED);
     errno = saved;
 }
 
@@ -36,7 +42,7 @@ int tcpx_task_clear_cancel(void)
 {
     tcpx_task *t = tcpx__task();
 
-    return t ? atomic_exchange(&t->canceled, 0) : 0;
+    return t ? atomic_exchange(&t->canceled, 0) != 0 : 0;
 }
 
 tcpx_task *tcpx_task_ref(tcpx_task *t)

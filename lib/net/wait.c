@@ -8,6 +8,7 @@
 #include <poll.h>
 #include "net/conn.h"
 #include "net/listener.h"
+#include "net/queue.h"
 
 #define FEW 16
 
@@ -42,9 +43,24 @@ static int is_wrong(const tcpx_waitfor *w)
         return w->want && (!w->on.listener || w->want != TCPX_READABLE);
     case TCPX_WAIT_FD:
         return w->want && w->on.fd < 0;
+    case TCPX_WAIT_QUEUE:
+        return w->want && !w->on.queue;
+    case TCPX_WAIT_TASK:
+        return w->want && (!w->on.task || !w->on.task->spawned ||
+                           w->want != TCPX_READABLE);
     default:
         return 1;
     }
+}
+
+static uint32_t task_ready(tcpx_task *t)
+{
+    int has_ended;
+
+    pthread_mutex_lock(&t->lock);
+    has_ended = t->spawned->has_ended;
+    pthread_mutex_unlock(&t->lock);
+    return has_ended ? TCPX_READABLE : 0;
 }
 
 /* Prepares one item for the world's wait; returns what is ready already. */
@@ -55,19 +71,57 @@ static uint32_t prepare(const tcpx_waitfor *w, struct tcpx__poll_item *item)
     *item = (struct tcpx__poll_item){.fd = -1};
     if (!w->want)
         return 0;
-    if (w->kind == TCPX_WAIT_CONN) {
+    switch (w->kind) {
+    case TCPX_WAIT_CONN:
         item->handle = &w->on.conn->h;
-        ready = conn_ready(w->on.conn) & w->want;
-    } else if (w->kind == TCPX_WAIT_LISTENER) {
+        ready = conn_ready(w->on.conn);
+        break;
+    case TCPX_WAIT_LISTENER:
         item->handle = &w->on.listener->h;
         ready = tcpx__handle_canceled(item->handle) ? w->want : 0;
+        break;
+    case TCPX_WAIT_QUEUE:
+        return tcpx__queue_ready(w->on.queue) & w->want;
+    case TCPX_WAIT_TASK:
+        return task_ready(w->on.task);
+    default:
+        break;
     }
     item->fd = item->handle ? item->handle->fd : w->on.fd;
     if (w->want & TCPX_READABLE)
         item->want |= POLLIN;
     if (w->want & TCPX_WRITABLE)
         item->want |= POLLOUT;
-    return ready;
+    return ready & w->want;
+}
+
+/* Queues and tasks have no descriptor: they unpark who watches them. */
+static void watch(const tcpx_waitfor *w, struct tcpx__waiter *waiter)
+{
+    waiter->task = tcpx__task();
+    tcpx__list_init(&waiter->in_list);
+    if (!w->want)
+        return;
+    if (w->kind == TCPX_WAIT_QUEUE) {
+        tcpx__queue_watch(w->on.queue, waiter);
+    } else if (w->kind == TCPX_WAIT_TASK) {
+        pthread_mutex_lock(&w->on.task->lock);
+        tcpx__list_append(&w->on.task->spawned->joiners, &waiter->in_list);
+        pthread_mutex_unlock(&w->on.task->lock);
+    }
+}
+
+static void unwatch(const tcpx_waitfor *w, struct tcpx__waiter *waiter)
+{
+    if (!w->want)
+        return;
+    if (w->kind == TCPX_WAIT_QUEUE) {
+        tcpx__queue_unwatch(w->on.queue, waiter);
+    } else if (w->kind == TCPX_WAIT_TASK) {
+        pthread_mutex_lock(&w->on.task->lock);
+        tcpx__list_remove(&waiter->in_list);
+        pthread_mutex_unlock(&w->on.task->lock);
+    }
 }
 
 /* The end, an error or a hang-up make an item ready in what it wants. */
@@ -89,17 +143,18 @@ static int wait_for(tcpx_waitfor *waits, struct tcpx__poll_item *items,
                     size_t n, tcpx_time deadline)
 {
     const struct tcpx__world *world = tcpx__world();
-    int ready = 0;
+    int ready;
     int rc;
 
-    for (size_t i = 0; i < n; i++) {
-        waits[i].got = prepare(&waits[i], &items[i]);
-        ready += waits[i].got != 0;
-    }
-    /* What is ready already does not hide what else is. */
-    do
+    do {
+        ready = 0;
+        for (size_t i = 0; i < n; i++) {
+            waits[i].got = prepare(&waits[i], &items[i]);
+            ready += waits[i].got != 0;
+        }
+        /* What is ready already does not hide what else is. */
         rc = world->wait(items, n, ready ? TCPX_NOW : deadline);
-    while (rc == 0 && !ready);
+    } while (rc == 0 && !ready);
     if (rc < 0 && !ready)
         return rc;
     ready = 0;
@@ -111,12 +166,8 @@ static int wait_for(tcpx_waitfor *waits, struct tcpx__poll_item *items,
     return ready;
 }
 
-int tcpx_wait(tcpx_waitfor *items, size_t n, tcpx_time deadline)
+static int check(const tcpx_waitfor *items, size_t n, tcpx_time deadline)
 {
-    struct tcpx__poll_item few[FEW];
-    struct tcpx__poll_item *polls = few;
-    int rc;
-
     if ((!items && n) || (n == 0 && deadline == TCPX_FOREVER))
         return tcpx__fail(-EINVAL, "wait", NULL);
     for (size_t i = 0; i < n; i++) {
@@ -130,15 +181,36 @@ int tcpx_wait(tcpx_waitfor *items, size_t n, tcpx_time deadline)
         return tcpx__fail_because(-EINVAL, "wait", NULL,
                                   "a duration was passed as deadline; use "
                                   "tcpx_after()");
-    if (!tcpx__task())
-        return tcpx__fail(-ENOMEM, "wait", NULL);
+    return tcpx__task() ? 0 : tcpx__fail(-ENOMEM, "wait", NULL);
+}
+
+/* What the items of one wait need, on the stack for the usual few. */
+struct waiting {
+    struct tcpx__poll_item *polls;
+    struct tcpx__waiter *waiters;
+};
+
+int tcpx_wait(tcpx_waitfor *items, size_t n, tcpx_time deadline)
+{
+    struct tcpx__poll_item few_polls[FEW];
+    struct tcpx__waiter few_waiters[FEW];
+    struct waiting w = {few_polls, few_waiters};
+    int rc = check(items, n, deadline);
+
+    if (rc)
+        return rc;
     if (n > FEW) {
-        polls = tcpx__malloc(n * sizeof(*polls));
-        if (!polls)
+        w.polls = tcpx__malloc(n * (sizeof(*w.polls) + sizeof(*w.waiters)));
+        if (!w.polls)
             return tcpx__fail(-ENOMEM, "wait", NULL);
+        w.waiters = (struct tcpx__waiter *)(void *)(w.polls + n);
     }
-    rc = wait_for(items, polls, n, deadline);
-    if (polls != few)
-        tcpx__free(polls);
+    for (size_t i = 0; i < n; i++)
+        watch(&items[i], &w.waiters[i]);
+    rc = wait_for(items, w.polls, n, deadline);
+    for (size_t i = 0; i < n; i++)
+        unwatch(&items[i], &w.waiters[i]);
+    if (w.polls != few_polls)
+        tcpx__free(w.polls);
     return rc < 0 ? tcpx__fail(rc, "wait", NULL) : rc;
 }

@@ -116,6 +116,18 @@ ssize_t tcpx__conn_send(tcpx_conn *c, const struct iovec *iov, size_t n,
     return send_ended(c, (int)sent);
 }
 
+ssize_t tcpx__conn_send_from(tcpx_conn *c, int pipe, size_t len,
+                             tcpx_time deadline)
+{
+    ssize_t n = tcpx__world()->splice(&c->h, pipe, 0, len, deadline);
+
+    if (n > 0)
+        tcpx__conn_count_written(c, (size_t)n);
+    else if (tcpx__is_final((int)n))
+        tcpx__conn_latch_write(c, (int)n);
+    return n;
+}
+
 int tcpx__conn_send_kept(tcpx_conn *c, tcpx_time deadline)
 {
     struct tcpx__kept *kept =

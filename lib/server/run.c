@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run.c - the supervisor: one turn after another, until stopped and drained.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <tcpx/task.h>
+#include "server/server.h"
+
+/* Slots of threads that ended are reaped at the latest so long after. */
+#define REAP_INTERVAL TCPX_SEC
+
+/* Descriptors of the watch that one turn looks at. */
+#define WATCHED 64
+
+static tcpx_time earlier(tcpx_time a, tcpx_time b)
+{
+    return a < b ? a : b;
+}
+
+/* When something is due though nothing happens. */
+static tcpx_time next_turn(const tcpx_server *s, tcpx_time now)
+{
+    tcpx_time at = tcpx__heap_earliest(&s->timers);
+
+    at = earlier(at, tcpx__server_drain_at(s));
+    if (s->shortage.error)
+        at = earlier(at, s->shortage.until);
+    if (!tcpx__list_is_empty(&s->all))
+        at = earlier(at, now + REAP_INTERVAL);
+    return at;
+}
+
+/* Looks at closing slots and children whose descriptors are ready. */
+static void look_at_watched(tcpx_server *s)
+{
+    void *ready[WATCHED];
+    int n = tcpx__sys_epoll_collect(s->watch, ready, WATCHED);
+
+    for (int i = 0; i < n; i++) {
+        struct tcpx__slot *slot = ready[i];
+
+        if (slot->close_until)
+            tcpx__slot_closing_ready(slot);
+        else
+            s->model->watched(s, slot);
+    }
+}
+
+/* A slot that came back before its worker could see that word is wanted. */
+static int has_handed(tcpx_server *s)
+{
+    int has;
+
+    if (!atomic_load(&s->wants_word))
+        return 0;
+    pthread_mutex_lock(&s->lock);
+    has = !tcpx__list_is_empty(&s->handed);
+    pthread_mutex_unlock(&s->lock);
+    return has;
+}
+
+/* Sleeps until a door, the watch, a worker or the clock wants something. */
+static int wait_turn(tcpx_server *s)
+{
+    const struct tcpx__world *world = tcpx__world();
+    tcpx_time now = tcpx__sys_now();
+    int takes = tcpx__server_takes(s, now);
+    int rc;
+
+    /* Who cannot take clients, or wants to be done, must hear of every slot
+       that comes back. */
+    atomic_store(&s->wants_word, !takes || s->phase != TCPX__SERVING ||
+                                     s->opts.on_event || s->shortage.error);
+    for (size_t i = 0; i < s->door_count; i++) {
+        const struct tcpx__door *door = &s->doors[i];
+        int is_on = takes && door->is_open && door->again <= now;
+
+        s->items[i] = (struct tcpx__poll_item){
+            .fd = is_on ? door->listener->h.fd : -1,
+            .want = POLLIN,
+            .handle = is_on ? &door->listener->h : NULL};
+    }
+    s->items[s->door_count] =
+        (struct tcpx__poll_item){.fd = s->watch, .want = POLLIN};
+    rc = world->wait(s->items, s->door_count + 1,
+                     has_handed(s) ? TCPX_NOW : next_turn(s, now));
+    atomic_store(&s->wants_word, 0);
+    for (size_t i = 0; i < s->door_count; i++)
+        s->doors[i].is_ready = rc > 0 && s->items[i].got;
+    if (rc > 0 && s->items[s->door_count].got)
+        look_at_watched(s);
+    if (rc == TCPX_ECANCELED) {
+        /* A cancel of the running task is a stop, and a second one a cut. */
+        tcpx_task_clear_cancel();
+        atomic_fetch_add(&s->stops, 1);
+    }
+    return rc == TCPX_EDEADLINE || rc == TCPX_ECANCELED || rc >= 0 ? 0 : rc;
+}
+
+static void run_timers(tcpx_server *s, tcpx_time now)
+{
+    while (tcpx__heap_earliest(&s->timers) <= now) {
+        struct tcpx__slot *slot =
+            TCPX__CONTAINER(s->timers.root, struct tcpx__slot, timer);
+
+        tcpx__heap_remove(&s->timers, &slot->timer);
+        tcpx__slot_timer(slot, now);
+    }
+}
+
+static int serve(tcpx_server *s)
+{
+    for (;;) {
+        tcpx_time now;
+        int err;
+
+        tcpx__server_collect(s);
+        now = tcpx__sys_now();
+        run_timers(s, now);
+        tcpx__server_dispatch(s);
+        if (tcpx__server_drain(s, now))
+            return s->fatal ? s->fatal : s->cut ? TCPX_ECANCELED : 0;
+        tcpx__server_accept(s);
+        err = wait_turn(s);
+        if (err && !s->fatal) {
+            s->fatal = err;
+            atomic_fetch_add(&s->stops, 2);
+        }
+    }
+}
+
+int tcpx_server_run(tcpx_server *s)
+{
+    tcpx_task *t = tcpx__task();
+    int created = TCPX__CREATED;
+    int err;
+
+    if (!s)
+        return tcpx__fail(-EINVAL, "server", NULL);
+    if (!t)
+        return -ENOMEM;
+    if (!atomic_compare_exchange_strong(&s->life, &created, TCPX__RUNNING))
+        return tcpx__fail_because(-EBUSY, "server", NULL,
+                                  "it runs, or ran, already");
+    tcpx__task_retain(t);
+    atomic_store(&s->runner, t);
+    err = s->opts.handle_signals ? tcpx__signals_catch(s) : 0;
+    if (!err) {
+        err = s->model->begin ? s->model->begin(s) : 0;
+        if (!err)
+            err = serve(s);
+        /* Handlers that ignored their cancel still use what it made. */
+        if (s->model->end && tcpx__list_is_empty(&s->all))
+            s->model->end(s);
+        if (s->opts.handle_signals)
+            tcpx__signals_release(s);
+    }
+    atomic_store(&s->life, TCPX__RAN);
+    return err ? tcpx__fail(err, "server", tcpx_server_address(s)) : 0;
+}

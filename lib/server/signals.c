@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * signals.c - SIGTERM and SIGINT stop the servers that asked for it.
+ *
+ * A handler has no argument, so that the servers stand in a table; it is
+ * written under a lock and read without, for a signal may come at any time.
+ */
+#include <errno.h>
+#include <signal.h>
+#include "server/server.h"
+
+#define MOST 16
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static tcpx_server *_Atomic servers[MOST];
+static _Atomic int handling; /* handlers that are in the table now */
+static int caught;
+static struct sigaction old_term;
+static struct sigaction old_int;
+
+static void stop_all(int number)
+{
+    (void)number;
+    atomic_fetch_add(&handling, 1);
+    for (size_t i = 0; i < MOST; i++)
+        tcpx_server_stop(atomic_load(&servers[i]));
+    atomic_fetch_sub(&handling, 1);
+}
+
+static int catch_both(void)
+{
+    struct sigaction action = {.sa_handler = stop_all, .sa_flags = SA_RESTART};
+    int err;
+
+    sigemptyset(&action.sa_mask);
+    err = tcpx__sys_sigaction(SIGTERM, &action, &old_term);
+    if (err)
+        return err;
+    err = tcpx__sys_sigaction(SIGINT, &action, &old_int);
+    if (err)
+        tcpx__sys_sigaction(SIGTERM, &old_term, NULL);
+    return err;
+}
+
+int tcpx__signals_catch(tcpx_server *s)
+{
+    size_t free = MOST;
+    int err = 0;
+
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < MOST && free == MOST; i++) {
+        if (!atomic_load(&servers[i]))
+            free = i;
+    }
+    if (free == MOST)
+        err = -EBUSY;
+    if (!err && caught == 0)
+        err = catch_both();
+    if (!err) {
+        caught++;
+        atomic_store(&servers[free], s);
+    }
+    pthread_mutex_unlock(&lock);
+    return err;
+}
+
+void tcpx__signals_release(tcpx_server *s)
+{
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < MOST; i++) {
+        if (atomic_load(&servers[i]) == s)
+            atomic_store(&servers[i], NULL);
+    }
+    if (--caught == 0) {
+        tcpx__sys_sigaction(SIGINT, &old_int, NULL);
+        tcpx__sys_sigaction(SIGTERM, &old_term, NULL);
+    }
+    /* A handler in another thread may still hold the pointer. */
+    while (atomic_load(&handling))
+        tcpx__sys_yield();
+    pthread_mutex_unlock(&lock);
+}
