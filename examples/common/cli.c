@@ -133,6 +133,20 @@ int cli_seconds(const char *text, tcpx_time *out)
     return 0;
 }
 
+int cli_count(const char *text, int32_t *out)
+{
+    unsigned long n;
+    size_t len = strlen(text);
+
+    if (len == 0 || len > 9 || strspn(text, "0123456789") != len)
+        return -1;
+    n = strtoul(text, NULL, 10);
+    if (n == 0)
+        return -1;
+    *out = (int32_t)n;
+    return 0;
+}
+
 int cli_write(const void *data, size_t len)
 {
     const char *p = data;

@@ -39,6 +39,9 @@ int cli_bad_usage(const char *format, ...)
    0, or -1 if the text is no such number. */
 int cli_seconds(const char *text, tcpx_time *out);
 
+/* Takes "64" as a count from 1 on.  Returns 0, or -1. */
+int cli_count(const char *text, int32_t *out);
+
 /* Writes a text, or "name (libtcpx) version", to standard output.  Each
    returns the exit code. */
 int cli_print(const char *text);

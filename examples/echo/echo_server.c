@@ -1,32 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * echo_server.c - sends every byte back to who sent it, one client at a time.
+ * echo_server.c - sends every byte back to who sent it, by any model.
  */
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "common/cli.h"
+#include "common/serving.h"
 #include "echo/echo_handler.h"
 
 #define DEFAULT_ADDRESS "127.0.0.1:7007"
 #define DEFAULT_IDLE (60 * TCPX_SEC)
-
-/* How long a client may take to finish after we have. */
-#define CLOSE_TIME (2 * TCPX_SEC)
-
-/* A pause when this host is short of something that accept needs. */
-#define SHORTAGE_PAUSE (100 * TCPX_MSEC)
+#define DEFAULT_DRAIN (5 * TCPX_SEC)
 
 static const char help[] =
     "Usage: tcpx-echo-server [OPTION]...\n"
-    "Sends every byte back to who sent it (RFC 862), one client at a time.\n"
+    "Sends every byte back to who sent it (RFC 862).\n"
     "\n"
     "  -l, --listen=ADDRESS  where to listen; " DEFAULT_ADDRESS "\n"
+    "  -m, --model=MODEL     how clients are served: iterative, fork, thread\n"
+    "                        or pool; thread\n"
+    "  -w, --workers=N       threads of the pool; 64\n"
+    "      --max-connections=N  clients at a time; more wait; no limit\n"
+    "      --per-client=N    clients at a time from one IPv4 address or IPv6\n"
+    "                        /64; more are refused; no limit\n"
     "  -i, --idle=SECONDS    end a client that lets nothing move for so long;\n"
     "                        60; 0 for no limit\n"
+    "  -d, --drain=SECONDS   after a stop, let clients finish for so long; 5;\n"
+    "                        0 for no limit\n"
+    "  -s, --stats           a line of counts on standard error at the end, "
+    "and\n"
+    "                        at each SIGUSR1\n"
     "  -v, --verbose         a line on standard error for each client\n"
     "  -h, --help            this text\n"
     "  -V, --version         the version of program and library\n"
@@ -35,7 +41,8 @@ static const char help[] =
     "host, unix:/path, unix:@name, fd:3 or systemd:.  Port 0 takes any free\n"
     "one.  The first line of output, 'listening on ADDRESS', has the real "
     "port;\n"
-    "from then on clients can connect.  SIGTERM and SIGINT stop the server.\n"
+    "from then on clients can connect.  SIGTERM and SIGINT stop the server; a\n"
+    "second one ends the clients that are left.\n"
     "\n"
     "Exit: 0 stopped by a signal, 1 cannot listen or serve, 2 bad usage.\n"
     "Try it: printf 'hello\\n' | tcpx-echo-client " DEFAULT_ADDRESS "\n";
@@ -43,99 +50,77 @@ static const char help[] =
 struct options {
     const char *address;
     struct echo_settings echo;
+    tcpx_server_opts server;
+    int stats;
     int verbose;
 };
 
-/* What a signal has to end; NULL while there is nothing. */
-static tcpx_listener *_Atomic listener;
-static tcpx_conn *_Atomic current;
-static volatile sig_atomic_t stopping;
-
-/* Both cancels may be called from a signal handler: that is all it takes. */
-static void on_stop(int signal)
+/* The handler of the server: the echo, and a line about it if asked. */
+static void serve_client(tcpx_conn *c, void *arg)
 {
-    (void)signal;
-    stopping = 1;
-    tcpx_listener_cancel(listener);
-    tcpx_cancel(current);
-}
-
-static int handle_signals(void)
-{
-    struct sigaction stop;
-
-    memset(&stop, 0, sizeof(stop));
-    stop.sa_handler = on_stop;
-    sigemptyset(&stop.sa_mask);
-    if (sigaction(SIGTERM, &stop, NULL) || sigaction(SIGINT, &stop, NULL)) {
-        cli_error("cannot handle signals: %s", strerror(errno));
-        return -1;
-    }
-    return 0;
-}
-
-static int announce(const tcpx_listener *l)
-{
-    printf("listening on %s\n", tcpx_listener_address(l));
-    if (fflush(stdout) == 0)
-        return 0;
-    cli_error("cannot write to standard output: %s", strerror(errno));
-    return -1;
-}
-
-static void serve(tcpx_conn *c, struct options *options)
-{
-    char line[256];
-    int err;
-
-    /* The reference keeps the memory, so that on_stop() may still find c while
-       tcpx_close() waits for the client to finish. */
-    current = tcpx_conn_ref(c);
-    if (stopping) /* the signal came before c could be found */
-        tcpx_cancel(c);
+    struct options *options = arg;
 
     echo_handler(c, &options->echo);
-
-    snprintf(line, sizeof(line), "%s: %llu bytes in, %llu out",
-             tcpx_conn_peer(c), (unsigned long long)tcpx_conn_bytes_read(c),
-             (unsigned long long)tcpx_conn_bytes_written(c));
-    err = tcpx_close(c, tcpx_after(CLOSE_TIME));
     if (options->verbose)
-        cli_error("%s; %s", line, err ? tcpx_strerror(err) : "ended well");
-    current = NULL;
-    tcpx_conn_unref(c);
+        cli_error("%s: %llu bytes in, %llu out", tcpx_conn_peer(c),
+                  (unsigned long long)tcpx_conn_bytes_read(c),
+                  (unsigned long long)tcpx_conn_bytes_written(c));
 }
 
-static int is_shortage(int err)
+enum { OPTION_MAX_CONNECTIONS = 256, OPTION_PER_CLIENT };
+
+static int count_of(const char *name, int32_t *out)
 {
-    return err == -EMFILE || err == -ENFILE || err == -ENOBUFS ||
-           err == -ENOMEM;
+    if (cli_count(optarg, out) == 0)
+        return -1;
+    return cli_bad_usage("--%s: '%s' is no number from 1 on", name, optarg);
 }
 
-/* Serves until a signal comes; returns the exit code. */
-static int serve_all(tcpx_listener *l, struct options *options)
+static int duration_of(const char *name, tcpx_time *out)
 {
-    int complained = 0;
+    if (cli_seconds(optarg, out) == 0)
+        return -1;
+    return cli_bad_usage("--%s: '%s' is no number of seconds", name, optarg);
+}
 
-    for (;;) {
-        tcpx_conn *c;
-        int err = tcpx_accept(&c, l, TCPX_FOREVER);
+static int model_of(int32_t *out)
+{
+    if (serving_model(optarg, out) == 0)
+        return -1;
+    return cli_bad_usage("--model: there is no model '%s'", optarg);
+}
 
-        if (err == TCPX_ECANCELED)
-            return CLI_DONE;
-        if (err == 0) {
-            complained = 0;
-            serve(c, options);
-            continue;
-        }
-        if (!complained)
-            cli_cannot("accept a client of", tcpx_listener_address(l), err);
-        if (!is_shortage(err))
-            return CLI_FAILED;
-        /* The client waits in the kernel's queue, so that accept would fail
-           again at once, and again. */
-        complained = 1;
-        tcpx_sleep(tcpx_after(SHORTAGE_PAUSE));
+/* Takes one option; returns -1 to go on, or the exit code. */
+static int take_option(int option, struct options *options)
+{
+    switch (option) {
+    case 'l':
+        options->address = optarg;
+        return -1;
+    case 'm':
+        return model_of(&options->server.model);
+    case 'w':
+        return count_of("workers", &options->server.workers);
+    case OPTION_MAX_CONNECTIONS:
+        return count_of("max-connections", &options->server.max_connections);
+    case OPTION_PER_CLIENT:
+        return count_of("per-client", &options->server.max_per_client);
+    case 'i':
+        return duration_of("idle", &options->echo.idle);
+    case 'd':
+        return duration_of("drain", &options->server.drain);
+    case 's':
+        options->stats = 1;
+        return -1;
+    case 'v':
+        options->verbose = 1;
+        return -1;
+    case 'h':
+        return cli_print(help);
+    case 'V':
+        return cli_version();
+    default:
+        return cli_bad_usage(NULL);
     }
 }
 
@@ -144,64 +129,43 @@ static int parse(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
         {"listen", required_argument, NULL, 'l'},
+        {"model", required_argument, NULL, 'm'},
+        {"workers", required_argument, NULL, 'w'},
+        {"max-connections", required_argument, NULL, OPTION_MAX_CONNECTIONS},
+        {"per-client", required_argument, NULL, OPTION_PER_CLIENT},
         {"idle", required_argument, NULL, 'i'},
+        {"drain", required_argument, NULL, 'd'},
+        {"stats", no_argument, NULL, 's'},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
+    int code = -1;
     int option;
 
-    while ((option = getopt_long(argc, argv, "l:i:vhV", known, NULL)) != -1) {
-        switch (option) {
-        case 'l':
-            options->address = optarg;
-            break;
-        case 'i':
-            if (cli_seconds(optarg, &options->echo.idle))
-                return cli_bad_usage("--idle: '%s' is no number of seconds",
-                                     optarg);
-            break;
-        case 'v':
-            options->verbose = 1;
-            break;
-        case 'h':
-            return cli_print(help);
-        case 'V':
-            return cli_version();
-        default:
-            return cli_bad_usage(NULL);
-        }
-    }
-    if (optind < argc)
+    while (code < 0 && (option = getopt_long(argc, argv, "l:m:w:i:d:svhV",
+                                             known, NULL)) != -1)
+        code = take_option(option, options);
+    if (code < 0 && optind < argc)
         return cli_bad_usage("'%s' is one argument too many; to listen "
                              "elsewhere, use --listen",
                              argv[optind]);
-    return -1;
+    return code;
 }
 
 int main(int argc, char **argv)
 {
     struct options options = {.address = DEFAULT_ADDRESS,
-                              .echo.idle = DEFAULT_IDLE};
-    tcpx_listener *l;
+                              .echo.idle = DEFAULT_IDLE,
+                              .server = tcpx_server_defaults()};
     int code;
-    int err;
 
     cli_start("tcpx-echo-server");
+    options.server.drain = DEFAULT_DRAIN;
     code = parse(argc, argv, &options);
     if (code >= 0)
         return code;
-    err = tcpx_listen(&l, options.address, NULL);
-    if (err) {
-        cli_cannot("listen on", options.address, err);
-        return err == TCPX_EADDRESS ? CLI_USAGE : CLI_FAILED;
-    }
-    listener = l;
-    code = CLI_FAILED;
-    if (handle_signals() == 0 && announce(l) == 0)
-        code = serve_all(l, &options);
-    listener = NULL; /* a second signal finds nothing that is being freed */
-    tcpx_listener_close(l);
-    return code;
+    return serving_run(options.address, serve_client, &options, &options.server,
+                       options.stats);
 }

@@ -240,7 +240,7 @@ def test_SIGINT_stops_a_waiting_server():
 
 
 def test_SIGTERM_stops_a_serving_server_and_cuts_no_answer_short():
-    with Server(SERVER, *ANY) as server, server.connect() as sock:
+    with Server(SERVER, *ANY, "--drain=0.2") as server, server.connect() as sock:
         sock.sendall(b"hello")
         same(sock.recv(10), b"hello", "answer")
         same(server.stop(), "", "errors")
@@ -252,7 +252,7 @@ def test_SIGTERM_stops_a_serving_server_and_cuts_no_answer_short():
 
 
 def test_SIGTERM_stops_a_server_whose_client_does_not_read():
-    with Server(SERVER, *ANY) as server, server.connect() as sock:
+    with Server(SERVER, *ANY, "--drain=0.2") as server, server.connect() as sock:
         sock.setblocking(False)
         try:
             while True:
