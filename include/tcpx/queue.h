@@ -20,8 +20,8 @@ enum tcpx_queue_full {
 };
 
 typedef struct tcpx_queue_opts {
-    uint32_t size;      /* sizeof(tcpx_queue_opts); the macro sets it */
-    int32_t full;       /* enum tcpx_queue_full */
+    uint32_t size; /* sizeof(tcpx_queue_opts); the macro sets it */
+    int32_t full;  /* enum tcpx_queue_full */
     void (*destroy)(void *item); /* for items that are dropped or left over */
 } tcpx_queue_opts;
 
@@ -36,8 +36,7 @@ static inline tcpx_queue_opts tcpx_queue_defaults(void)
 
 /* In C: TCPX_QUEUE(.full = TCPX_FULL_DROP_OLDEST, .destroy = free). */
 #define TCPX_QUEUE(...)                                                        \
-    (&(tcpx_queue_opts){.size = (uint32_t)sizeof(tcpx_queue_opts),             \
-                        __VA_ARGS__})
+    (&(tcpx_queue_opts){.size = (uint32_t)sizeof(tcpx_queue_opts), __VA_ARGS__})
 
 /*
  * Makes a queue of at most capacity items, first in first out, for any number

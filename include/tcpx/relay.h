@@ -11,9 +11,9 @@
 TCPX_BEGIN_DECLS
 
 typedef struct tcpx_relay_opts {
-    uint32_t size;      /* sizeof(tcpx_relay_opts); the macro sets it */
-    int32_t pipe_size;  /* bytes under way in each direction; 256 KiB */
-    tcpx_time idle;     /* no byte either way for so long ends it; unlimited */
+    uint32_t size;     /* sizeof(tcpx_relay_opts); the macro sets it */
+    int32_t pipe_size; /* bytes under way in each direction; 256 KiB */
+    tcpx_time idle;    /* no byte either way for so long ends it; unlimited */
 } tcpx_relay_opts;
 
 static inline tcpx_relay_opts tcpx_relay_defaults(void)
@@ -27,8 +27,7 @@ static inline tcpx_relay_opts tcpx_relay_defaults(void)
 
 /* In C: TCPX_RELAY(.idle = 60 * TCPX_SEC). */
 #define TCPX_RELAY(...)                                                        \
-    (&(tcpx_relay_opts){.size = (uint32_t)sizeof(tcpx_relay_opts),             \
-                        __VA_ARGS__})
+    (&(tcpx_relay_opts){.size = (uint32_t)sizeof(tcpx_relay_opts), __VA_ARGS__})
 
 /*
  * Passes bytes both ways, by splice(2) where the kernel can, until both sides

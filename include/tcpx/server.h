@@ -32,15 +32,15 @@ enum tcpx_model {
 
 /* What a server tells its event callback. */
 enum tcpx_event_kind {
-    TCPX_EVENT_ACCEPTED = 1,  /* a client was admitted; its handler will run */
-    TCPX_EVENT_REFUSED,       /* .reason: enum tcpx_refusal */
-    TCPX_EVENT_SHORTAGE,      /* .error: why clients must wait; once an episode */
+    TCPX_EVENT_ACCEPTED = 1, /* a client was admitted; its handler will run */
+    TCPX_EVENT_REFUSED,      /* .reason: enum tcpx_refusal */
+    TCPX_EVENT_SHORTAGE, /* .error: why clients must wait; once an episode */
     TCPX_EVENT_SHORTAGE_END,  /* clients are accepted again */
     TCPX_EVENT_HANDLER_ENDED, /* .error: how the connection ended; .reason: in a
                                  fork server, the child's wait status, or -1 if
                                  the program's own handler took it */
     TCPX_EVENT_DRAINING,      /* stopped: what is queued is served, no more */
-    TCPX_EVENT_DRAINED        /* .error: 0, or TCPX_ECANCELED if some were cut */
+    TCPX_EVENT_DRAINED /* .error: 0, or TCPX_ECANCELED if some were cut */
 };
 
 /* Why a client was refused. */
@@ -55,8 +55,8 @@ enum tcpx_refusal {
    ever appended. */
 typedef struct tcpx_event {
     uint32_t size;
-    int32_t kind;     /* enum tcpx_event_kind */
-    int32_t error;    /* 0 or a negative result */
+    int32_t kind;  /* enum tcpx_event_kind */
+    int32_t error; /* 0 or a negative result */
     int32_t reason;
     const char *peer; /* the client's address, or "" */
 } tcpx_event;
@@ -81,31 +81,33 @@ typedef struct tcpx_server_opts {
                                 the kernel's queue, or are refused if
                                 .refuse_when_full */
     int32_t refuse_when_full; /* 1: accept and close what is over the limit */
-    int32_t max_per_client;  /* at a time, from one IPv4 address or IPv6 /64;
-                                unlimited; more are refused */
-    int32_t accept_rate;     /* clients a second, on average; unlimited; more
-                                are refused */
-    int32_t accept_burst;    /* clients at once above that; one second's worth */
-    int32_t handle_signals;  /* 1: SIGTERM and SIGINT stop it while it runs, the
-                                old dispositions are put back after */
-    int32_t shares_memory;   /* 1: the handler needs memory that all connections
-                                share; then TCPX_FORK is -ENOTSUP */
+    int32_t max_per_client;   /* at a time, from one IPv4 address or IPv6 /64;
+                                 unlimited; more are refused */
+    int32_t accept_rate;      /* clients a second, on average; unlimited; more
+                                 are refused */
+    int32_t accept_burst;   /* clients at once above that; one second's worth */
+    int32_t handle_signals; /* 1: SIGTERM and SIGINT stop it, from create until
+                               run has returned or the server is freed; then
+                               the old dispositions are back */
+    int32_t shares_memory;  /* 1: the handler needs memory that all connections
+                               share; then TCPX_FORK is -ENOTSUP */
     const char *const *addresses; /* more to listen on; NULL-terminated */
-    tcpx_listener *const *listeners; /* the program's own, which stay its own:
-                                        run accepts from them; NULL-terminated */
-    const tcpx_listen_opts *listen;  /* for every address that it listens on */
-    tcpx_time idle;          /* no byte either way for so long ends the
-                                connection; unlimited; up to a quarter late */
-    tcpx_time lifetime;      /* since accept; unlimited */
-    tcpx_time first_byte;    /* until the client's first byte; unlimited */
-    tcpx_time drain;         /* after a stop, handlers may finish; 30 s */
-    tcpx_time close_idle;    /* after the handler: wait for the client's bytes
-                                and FIN; 2 s without either */
-    tcpx_time close_total;   /* the same, in all; 10 s */
+    tcpx_listener *const
+        *listeners;                 /* the program's own, which stay its own:
+                                       run accepts from them; NULL-terminated */
+    const tcpx_listen_opts *listen; /* for every address that it listens on */
+    tcpx_time idle;                 /* no byte either way for so long ends the
+                                       connection; unlimited; up to a quarter late */
+    tcpx_time lifetime;             /* since accept; unlimited */
+    tcpx_time first_byte;     /* until the client's first byte; unlimited */
+    tcpx_time drain;          /* after a stop, handlers may finish; 30 s */
+    tcpx_time close_idle;     /* after the handler: wait for the client's bytes
+                                 and FIN; 2 s without either */
+    tcpx_time close_total;    /* the same, in all; 10 s */
     const char *refusal_text; /* sent to a client that is refused; none */
     tcpx_event_fn *on_event;
     void *event_arg;
-    uint64_t stack_size;     /* of a handler's thread in bytes; 256 KiB */
+    uint64_t stack_size; /* of a handler's thread in bytes; 256 KiB */
 } tcpx_server_opts;
 
 static inline tcpx_server_opts tcpx_server_defaults(void)
@@ -139,14 +141,14 @@ typedef struct tcpx_server_counts {
     uint64_t refused_client;
     uint64_t refused_rate;
     uint64_t refused_shortage;
-    uint64_t shortages;        /* episodes */
-    uint64_t accept_retries;   /* clients that had gone before accept */
-    uint64_t bytes_read;       /* by handlers whose connections have ended */
+    uint64_t shortages;      /* episodes */
+    uint64_t accept_retries; /* clients that had gone before accept */
+    uint64_t bytes_read;     /* by handlers whose connections have ended */
     uint64_t bytes_written;
-    uint64_t longest_queue;    /* most clients seen waiting for accept */
-    uint64_t most_active;      /* at a time */
-    uint64_t crashed;          /* fork: children that ended by a signal */
-    uint64_t uptime;           /* nanoseconds since create */
+    uint64_t longest_queue; /* most clients seen waiting for accept */
+    uint64_t most_active;   /* at a time */
+    uint64_t crashed;       /* fork: children that ended by a signal */
+    uint64_t uptime;        /* nanoseconds since create */
     uint64_t reserved[44];
 } tcpx_server_counts;
 

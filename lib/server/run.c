@@ -145,17 +145,15 @@ int tcpx_server_run(tcpx_server *s)
                                   "it runs, or ran, already");
     tcpx__task_retain(t);
     atomic_store(&s->runner, t);
-    err = s->opts.handle_signals ? tcpx__signals_catch(s) : 0;
-    if (!err) {
-        err = s->model->begin ? s->model->begin(s) : 0;
-        if (!err)
-            err = serve(s);
-        /* Handlers that ignored their cancel still use what it made. */
-        if (s->model->end && tcpx__list_is_empty(&s->all))
-            s->model->end(s);
-        if (s->opts.handle_signals)
-            tcpx__signals_release(s);
-    }
+    err = s->model->begin ? s->model->begin(s) : 0;
+    if (!err)
+        err = serve(s);
+    /* Handlers that ignored their cancel still use what it made. */
+    if (s->model->end && s->model_data && tcpx__list_is_empty(&s->all))
+        s->model->end(s);
+    if (s->catches_signals)
+        tcpx__signals_release(s);
+    s->catches_signals = 0;
     atomic_store(&s->life, TCPX__RAN);
     return err ? tcpx__fail(err, "server", tcpx_server_address(s)) : 0;
 }

@@ -183,6 +183,8 @@ static void destroy(tcpx_server *s)
 {
     tcpx_task *runner = atomic_load(&s->runner);
 
+    if (s->catches_signals)
+        tcpx__signals_release(s);
     for (size_t i = 0; i < s->door_count; i++) {
         if (s->doors[i].is_ours)
             tcpx_listener_close(s->doors[i].listener);
@@ -235,6 +237,14 @@ int tcpx_server_create(tcpx_server **out, const char *address,
         s->watch = tcpx__sys_epoll_create();
         if (s->watch < 0)
             err = tcpx__fail(s->watch, "server", NULL);
+    }
+    /* Before anybody is told that it listens: from then on a signal is to stop
+       it, and not to kill. */
+    if (!err && s->opts.handle_signals) {
+        err = tcpx__signals_catch(s);
+        s->catches_signals = !err;
+        if (err)
+            tcpx__fail(err, "server", NULL);
     }
     if (err) {
         destroy(s);

@@ -182,6 +182,7 @@ struct tcpx_server {
     tcpx_task *_Atomic runner; /* the supervisor, to be woken */
     _Atomic int life;          /* enum tcpx__life */
     _Atomic int stops;         /* calls of tcpx_server_stop() */
+    int catches_signals;       /* from create until run has returned */
     _Atomic int *stops_shared; /* the same for processes; else NULL */
     _Atomic int wants_word;    /* wake the supervisor when a slot comes back */
     int phase;                 /* enum tcpx__phase */
