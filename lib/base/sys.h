@@ -158,6 +158,7 @@ void tcpx__sys_yield(void);
 int tcpx__sys_thread_start(pthread_t *thread, void *(*run)(void *), void *arg,
                            size_t stack);
 void tcpx__sys_thread_join(pthread_t thread);
+void tcpx__sys_thread_detach(void); /* the calling one */
 
 /* An epoll(7) instance that watches for input, by level, CLOEXEC. */
 int tcpx__sys_epoll_create(void);

@@ -68,6 +68,11 @@ void tcpx__sys_thread_join(pthread_t thread)
     pthread_join(thread, NULL);
 }
 
+void tcpx__sys_thread_detach(void)
+{
+    pthread_detach(pthread_self());
+}
+
 int tcpx__sys_epoll_create(void)
 {
     ASK(epoll_create1, NULL);

@@ -124,6 +124,8 @@ void tcpx__task_drop(tcpx_task *t)
         return;
     tcpx__free(t->failure.report);
     tcpx__free(t->failure.message);
+    if (t->spawned && t->spawned->parent)
+        tcpx__task_drop(t->spawned->parent);
     tcpx__free(t->spawned);
     pthread_mutex_destroy(&t->lock);
     tcpx__free(t);

@@ -68,11 +68,13 @@ struct tcpx__spawned {
     void *arg;
     size_t stack_size;
     pthread_t thread;           /* in the world of threads */
-    struct tcpx_task *parent;   /* whose end is its own; NULL: nobody's */
+    struct tcpx_task *parent;   /* whose end is its own, with a reference;
+                                   NULL: nobody's */
     struct tcpx__list in_scope; /* of its parent, under the parent's lock */
     struct tcpx__list joiners;  /* waiters, under its own lock */
     int is_detached;
-    int has_ended; /* under its own lock */
+    int is_nobodys; /* in a scope, but without a handle */
+    int has_ended;  /* under its own lock */
 };
 
 struct tcpx_task {
@@ -97,9 +99,11 @@ struct tcpx_task {
     _Atomic int wake_fd;
 
     struct tcpx__leash *leash; /* NULL: none */
+    uint64_t clients_gone;     /* that accepts of this task met */
 
     pthread_mutex_t lock;          /* guards scope, and what `spawned` says */
     struct tcpx__list scope;       /* tasks that end with this one */
+    int scope_ends;                /* they are being ended, by this task */
     int has_scope;                 /* a handler's, or a task's of a handler */
     struct tcpx__spawned *spawned; /* NULL: a thread of the program */
 

@@ -158,6 +158,12 @@ static int is_of_the_client(int err)
    with a deadline that has passed. */
 #define CLIENTS_GONE 64
 
+static void count_gone(int err)
+{
+    if (err != -EINTR)
+        tcpx__task()->clients_gone++;
+}
+
 int tcpx__ready_accept(struct tcpx__handle *h, struct sockaddr *peer,
                        socklen_t *len, tcpx_time deadline)
 {
@@ -178,8 +184,9 @@ int tcpx__ready_accept(struct tcpx__handle *h, struct sockaddr *peer,
             err = await(h, POLLIN, deadline);
         else if (!is_of_the_client(fd))
             err = fd;
-        else if (++gone >= CLIENTS_GONE && deadline != TCPX_FOREVER &&
-                 tcpx__sys_now() >= deadline)
+        else if (count_gone(fd), ++gone >= CLIENTS_GONE &&
+                                     deadline != TCPX_FOREVER &&
+                                     tcpx__sys_now() >= deadline)
             err = TCPX_EDEADLINE;
         if (err)
             return err;

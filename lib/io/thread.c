@@ -299,6 +299,12 @@ static void thread_reap(tcpx_task *t)
     tcpx__sys_thread_join(t->spawned->thread);
 }
 
+static void thread_disown(tcpx_task *t)
+{
+    (void)t;
+    tcpx__sys_thread_detach();
+}
+
 const struct tcpx__world tcpx__world_thread = {
     .name = "thread",
     .await = thread_await,
@@ -316,4 +322,5 @@ const struct tcpx__world tcpx__world_thread = {
     .unpark = thread_unpark,
     .spawn = thread_spawn,
     .reap = thread_reap,
+    .disown = thread_disown,
 };

@@ -109,6 +109,9 @@ struct tcpx__world {
 
     /* Gives up what a task that has ended and was waited for left behind. */
     void (*reap)(tcpx_task *t);
+
+    /* The calling task, t, will be reaped by nobody. */
+    void (*disown)(tcpx_task *t);
 };
 
 /* What a spawned task runs: fn, then the end of its own tasks, then the word to

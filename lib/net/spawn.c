@@ -17,6 +17,23 @@
 #define DEFAULT_STACK (256 * 1024)
 #define SMALLEST_STACK (64 * 1024)
 
+/* Takes t out of its parent's scope: 1 if it was there, and who does so is
+   the one who reaps it.  Once the scope ends, that is the parent. */
+static int leave_scope(tcpx_task *t)
+{
+    tcpx_task *parent = t->spawned->parent;
+    int was_in;
+
+    if (!parent)
+        return 1;
+    pthread_mutex_lock(&parent->lock);
+    was_in = !tcpx__list_is_empty(&t->spawned->in_scope) && !parent->scope_ends;
+    if (was_in)
+        tcpx__list_remove(&t->spawned->in_scope);
+    pthread_mutex_unlock(&parent->lock);
+    return was_in;
+}
+
 void tcpx__task_run(tcpx_task *t)
 {
     struct tcpx__spawned *s = t->spawned;
@@ -24,6 +41,12 @@ void tcpx__task_run(tcpx_task *t)
 
     s->fn(s->arg);
     tcpx__tasks_end_all(t);
+    if (s->is_nobodys && leave_scope(t)) {
+        /* A handler may start many such in its life, and none of them is to
+           wait for its end. */
+        t->world->disown(t);
+        tcpx__task_drop(t);
+    }
     pthread_mutex_lock(&t->lock);
     s->has_ended = 1;
     while ((node = tcpx__list_pop(&s->joiners))) {
@@ -54,25 +77,10 @@ static void enter_scope(tcpx_task *parent, tcpx_task *t)
 {
     t->has_scope = 1;
     t->spawned->parent = parent;
+    tcpx__task_retain(parent);
     pthread_mutex_lock(&parent->lock);
     tcpx__list_append(&parent->scope, &t->spawned->in_scope);
     pthread_mutex_unlock(&parent->lock);
-}
-
-/* Takes t out of its parent's scope: 1 if it was there, and who does so is
-   the one who reaps it. */
-static int leave_scope(tcpx_task *t)
-{
-    tcpx_task *parent = t->spawned->parent;
-    int was_in;
-
-    if (!parent)
-        return 1;
-    pthread_mutex_lock(&parent->lock);
-    was_in = !tcpx__list_is_empty(&t->spawned->in_scope);
-    tcpx__list_remove(&t->spawned->in_scope);
-    pthread_mutex_unlock(&parent->lock);
-    return was_in;
 }
 
 static tcpx_task *new_task(const struct tcpx__world *world, void (*fn)(void *),
@@ -115,25 +123,39 @@ int tcpx_task_spawn(tcpx_task **out, void (*fn)(void *), void *arg,
     /* One reference is the running task's; who reaps it, if anybody will, has
        the other. */
     t->spawned->is_detached = !out && !self->has_scope;
+    t->spawned->is_nobodys = !out && self->has_scope;
     if (!t->spawned->is_detached)
         tcpx__task_retain(t);
     if (self->has_scope)
         enter_scope(self, t);
+    tcpx__task_retain(t); /* it may end before its start has returned */
     err = self->world->spawn(t);
     if (err) {
         leave_scope(t);
         if (!t->spawned->is_detached)
             tcpx__task_drop(t);
         tcpx__task_drop(t);
-        return tcpx__fail(err, "spawn", NULL);
     }
+    tcpx__task_drop(t);
+    if (err)
+        return tcpx__fail(err, "spawn", NULL);
     if (out)
         *out = t;
     return 0;
 }
 
-/* Waits for the end of t.  `always`: whatever strikes the calling task. */
-static int wait_ended(tcpx_task *t, tcpx_time deadline, int always)
+static int has_ended(tcpx_task *t)
+{
+    int has;
+
+    pthread_mutex_lock(&t->lock);
+    has = t->spawned->has_ended;
+    pthread_mutex_unlock(&t->lock);
+    return has;
+}
+
+/* Waits for the end of t, which the caller holds a reference of. */
+static int wait_ended(tcpx_task *t, tcpx_time deadline)
 {
     tcpx_task *self = tcpx__task();
     struct tcpx__waiter w = {.task = self};
@@ -141,16 +163,11 @@ static int wait_ended(tcpx_task *t, tcpx_time deadline, int always)
 
     tcpx__list_init(&w.in_list);
     pthread_mutex_lock(&t->lock);
+    if (!t->spawned->has_ended)
+        tcpx__list_append(&t->spawned->joiners, &w.in_list);
     while (!t->spawned->has_ended && !err) {
-        if (!w.woken && tcpx__list_is_empty(&w.in_list))
-            tcpx__list_append(&t->spawned->joiners, &w.in_list);
         pthread_mutex_unlock(&t->lock);
         err = self->world->park(deadline);
-        if (err && err != TCPX_EDEADLINE && always) {
-            /* A canceled task cannot sleep, but must wait all the same. */
-            tcpx__sys_yield();
-            err = 0;
-        }
         pthread_mutex_lock(&t->lock);
     }
     if (t->spawned->has_ended)
@@ -158,6 +175,35 @@ static int wait_ended(tcpx_task *t, tcpx_time deadline, int always)
     tcpx__list_remove(&w.in_list);
     pthread_mutex_unlock(&t->lock);
     return err;
+}
+
+/*
+ * The same, whatever strikes the calling task meanwhile: a cancel, which would
+ * keep it from sleeping, is laid aside, and so is a leash, which would strike
+ * again and again.
+ */
+static void wait_ended_surely(tcpx_task *t)
+{
+    tcpx_task *self = tcpx__task();
+    struct tcpx__leash *leash;
+    int code = 0;
+    int none = 0;
+
+    while (!self && !has_ended(t))
+        tcpx__sys_yield(); /* no memory, not even to sleep with */
+    if (!self)
+        return;
+    leash = self->leash;
+    self->leash = NULL;
+    do {
+        int struck = atomic_exchange(&self->canceled, 0);
+
+        if (struck)
+            code = struck;
+    } while (wait_ended(t, TCPX_FOREVER));
+    self->leash = leash;
+    if (code)
+        atomic_compare_exchange_strong(&self->canceled, &none, code);
 }
 
 static void reap(tcpx_task *t)
@@ -178,38 +224,77 @@ int tcpx_task_join(tcpx_task *t, tcpx_time deadline)
                                   "tcpx_after()");
     if (!tcpx__task())
         return -ENOMEM;
-    err = wait_ended(t, deadline, 0);
-    if (err)
-        return tcpx__fail(err, "join", NULL);
-    if (leave_scope(t))
+    /* The end of its scope may reap it meanwhile. */
+    tcpx__task_retain(t);
+    err = wait_ended(t, deadline);
+    if (!err && leave_scope(t))
         reap(t);
-    return 0;
+    tcpx__task_drop(t);
+    return err ? tcpx__fail(err, "join", NULL) : 0;
 }
 
 void tcpx_task_end(tcpx_task *t)
 {
     if (!t || !t->spawned || t->spawned->is_detached || t == tcpx__task())
         return;
+    tcpx__task_retain(t);
     tcpx__task_cancel_with(t, TCPX_ECANCELED);
-    wait_ended(t, TCPX_FOREVER, 1);
+    wait_ended_surely(t);
     if (leave_scope(t))
         reap(t);
+    tcpx__task_drop(t);
 }
 
+static tcpx_task *owner_of(struct tcpx__list *node)
+{
+    return TCPX__LIST_ENTRY(node, struct tcpx__spawned, in_scope)->owner;
+}
+
+/* The first of a scope that has not ended, with a reference; NULL: none. */
+static tcpx_task *first_running(tcpx_task *t)
+{
+    tcpx_task *found = NULL;
+
+    pthread_mutex_lock(&t->lock);
+    for (struct tcpx__list *node = t->scope.next; node != &t->scope && !found;
+         node = node->next) {
+        tcpx_task *child = owner_of(node);
+
+        if (!has_ended(child))
+            found = child;
+    }
+    if (found)
+        tcpx__task_retain(found);
+    pthread_mutex_unlock(&t->lock);
+    return found;
+}
+
+/*
+ * All are canceled first and freed last, because they may know each other: one
+ * that still runs may join or cancel one that has ended.
+ */
 void tcpx__tasks_end_all(tcpx_task *t)
 {
-    for (;;) {
-        struct tcpx__list *node;
-        tcpx_task *child;
+    struct tcpx__list *node;
+    tcpx_task *child;
 
+    pthread_mutex_lock(&t->lock);
+    t->scope_ends = 1;
+    for (node = t->scope.next; node != &t->scope; node = node->next)
+        tcpx__task_cancel_with(owner_of(node), TCPX_ECANCELED);
+    pthread_mutex_unlock(&t->lock);
+    while ((child = first_running(t))) {
+        wait_ended_surely(child);
+        tcpx__task_drop(child);
+    }
+    for (;;) {
         pthread_mutex_lock(&t->lock);
         node = tcpx__list_pop(&t->scope);
+        if (!node)
+            t->scope_ends = 0;
         pthread_mutex_unlock(&t->lock);
         if (!node)
             return;
-        child = TCPX__LIST_ENTRY(node, struct tcpx__spawned, in_scope)->owner;
-        tcpx__task_cancel_with(child, TCPX_ECANCELED);
-        wait_ended(child, TCPX_FOREVER, 1);
-        reap(child);
+        reap(owner_of(node));
     }
 }
