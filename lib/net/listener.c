@@ -10,6 +10,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 
@@ -155,6 +156,19 @@ int tcpx_listener_backlog(const tcpx_listener *l)
 int tcpx_listener_fd(const tcpx_listener *l)
 {
     return l ? l->h.fd : -1;
+}
+
+int tcpx__listener_queued(const tcpx_listener *l)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+
+    /* Of a listener, tcpi_unacked is the length of its queue. */
+    memset(&info, 0, sizeof(info));
+    if (tcpx__sys_getsockopt(l->h.fd, IPPROTO_TCP, TCP_INFO, &info, &len) ||
+        info.tcpi_state != TCP_LISTEN)
+        return 0;
+    return (int)info.tcpi_unacked;
 }
 
 void tcpx_listener_cancel(tcpx_listener *l)

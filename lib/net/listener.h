@@ -40,6 +40,9 @@ struct tcpx_listener {
     char address[TCPX__ENDPOINT_TEXT];
 };
 
+/* How many clients wait in the kernel's queue; 0 if it does not say. */
+int tcpx__listener_queued(const tcpx_listener *l);
+
 /* Removes the file of a Unix socket now, so that nobody new finds it. */
 void tcpx__listener_unlink(tcpx_listener *l);
 

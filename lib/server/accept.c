@@ -6,6 +6,10 @@
  * already gone (retried inside tcpx_accept()), a shortage on this host (clients
  * wait in the kernel's queue; a pause that doubles, ended early when something
  * becomes free), or the end of the listener.
+ *
+ * At the limit every connection that ends lets one client in, and the next
+ * meets the limit again.  All that is one episode: it ends once nothing was
+ * short for a while.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,6 +17,12 @@
 
 #define FIRST_PAUSE (10 * TCPX_MSEC)
 #define LONGEST_PAUSE TCPX_SEC
+
+/* An episode of shortage is over after so long without one. */
+#define QUIET TCPX_SEC
+
+/* The kernel is asked for the length of a queue at most so often. */
+#define QUEUE_LOOK (10 * TCPX_MSEC)
 
 /* Clients taken from one door in a turn, so that the others and those who are
    being served come to their right in a burst. */
@@ -27,17 +37,19 @@ static int is_shortage(int err)
 static void begin_shortage(tcpx_server *s, int err)
 {
     struct tcpx__shortage *sh = &s->shortage;
-    tcpx_time now = tcpx__sys_now();
 
     if (!sh->error) {
         sh->error = err;
         sh->pause = FIRST_PAUSE;
         tcpx__server_count(s, TCPX__N_SHORTAGES, 1);
         tcpx__server_tell(s, TCPX_EVENT_SHORTAGE, err, 0, NULL);
+    } else if (sh->over_at != TCPX_FOREVER) {
+        sh->pause = FIRST_PAUSE; /* something went well since */
     } else if (sh->pause < LONGEST_PAUSE) {
         sh->pause *= 2;
     }
-    sh->until = now + sh->pause;
+    sh->over_at = TCPX_FOREVER;
+    sh->until = tcpx_after(sh->pause);
     /* A client that has its answer and does not finish is the first to give
        up a descriptor for one that waits. */
     if (!tcpx__list_is_empty(&s->closing))
@@ -46,18 +58,29 @@ static void begin_shortage(tcpx_server *s, int err)
             TCPX_EDEADLINE);
 }
 
-static void end_shortage(tcpx_server *s)
+/* Nothing was short this time. */
+static void went_well(tcpx_server *s)
 {
-    if (!s->shortage.error)
+    if (s->shortage.error && s->shortage.over_at == TCPX_FOREVER)
+        s->shortage.over_at = tcpx_after(QUIET);
+}
+
+void tcpx__server_end_shortage(tcpx_server *s, tcpx_time now)
+{
+    if (!s->shortage.error || now < s->shortage.over_at)
         return;
     s->shortage.error = 0;
     tcpx__server_tell(s, TCPX_EVENT_SHORTAGE_END, 0, 0, NULL);
 }
 
+int tcpx__server_is_short(const tcpx_server *s, tcpx_time now)
+{
+    return s->shortage.error && now < s->shortage.until;
+}
+
 void tcpx__server_relieve(tcpx_server *s)
 {
-    if (s->shortage.error)
-        s->shortage.until = 0;
+    s->shortage.until = 0;
 }
 
 static int is_full(const tcpx_server *s)
@@ -71,7 +94,7 @@ int tcpx__server_takes(const tcpx_server *s, tcpx_time now)
 {
     if (s->phase > TCPX__EMPTYING)
         return 0;
-    if (s->shortage.error && now < s->shortage.until)
+    if (tcpx__server_is_short(s, now))
         return 0;
     if (s->phase == TCPX__EMPTYING)
         return 1; /* whoever is in the queue is served, when there is room */
@@ -98,18 +121,27 @@ static void refuse(tcpx_server *s, tcpx_conn *c, int reason)
     tcpx_close(c, TCPX_NOW);
 }
 
+static int enter(tcpx_server *s, struct tcpx__slot *slot)
+{
+    if (s->phase == TCPX__SERVING && is_full(s))
+        return TCPX_REFUSED_CONNECTIONS;
+    return tcpx__admission_enter(s->admission, slot, slot->accepted);
+}
+
 /* Lets the spare slot's connection in, or refuses it. */
 static void admit(tcpx_server *s, tcpx_conn *c)
 {
     struct tcpx__slot *slot = s->spare;
-    int reason = 0;
+    int reason;
 
     slot->conn = c;
     slot->accepted = tcpx__sys_now();
-    if (s->phase == TCPX__SERVING && is_full(s))
-        reason = TCPX_REFUSED_CONNECTIONS;
-    if (!reason)
-        reason = tcpx__admission_enter(s->admission, slot, slot->accepted);
+    reason = enter(s, slot);
+    if (reason == TCPX_REFUSED_CONNECTIONS || reason == TCPX_REFUSED_CLIENT) {
+        /* Those who have ended are no reason to refuse anybody. */
+        tcpx__server_collect(s);
+        reason = enter(s, slot);
+    }
     if (reason) {
         slot->conn = NULL;
         refuse(s, c, reason);
@@ -123,6 +155,8 @@ static void admit(tcpx_server *s, tcpx_conn *c)
 /* Takes one client: 1, 0 if the queue is empty, or why not. */
 static int take_client(tcpx_server *s, struct tcpx__door *door)
 {
+    tcpx_task *t = tcpx__task();
+    uint64_t gone = t->clients_gone;
     tcpx_conn *c;
     int err;
 
@@ -132,13 +166,29 @@ static int take_client(tcpx_server *s, struct tcpx__door *door)
     if (!s->spare)
         return -ENOMEM;
     err = tcpx_accept(&c, door->listener, TCPX_NOW);
+    if (t->clients_gone != gone)
+        tcpx__server_count(s, TCPX__N_ACCEPT_RETRIES, t->clients_gone - gone);
     if (err == TCPX_EDEADLINE)
         return 0;
     if (err)
         return err;
-    end_shortage(s);
+    went_well(s);
     admit(s, c);
     return 1;
+}
+
+void tcpx__server_see_queues(tcpx_server *s, tcpx_time now)
+{
+    if (now < s->queues_again)
+        return;
+    s->queues_again = now + QUEUE_LOOK;
+    for (size_t i = 0; i < s->door_count; i++) {
+        const struct tcpx__door *door = &s->doors[i];
+
+        if (door->is_open)
+            tcpx__server_most(s, TCPX__N_LONGEST_QUEUE,
+                              (uint64_t)tcpx__listener_queued(door->listener));
+    }
 }
 
 static void take_burst(tcpx_server *s, struct tcpx__door *door)
@@ -161,8 +211,13 @@ static void take_burst(tcpx_server *s, struct tcpx__door *door)
     } else if (rc == 1) {
         if (door->burst < LONGEST_BURST)
             door->burst *= 2;
+        else if (taken == LONGEST_BURST)
+            tcpx__server_see_queues(s, tcpx__sys_now());
     } else if (is_shortage(rc)) {
         begin_shortage(s, rc);
+    } else if (rc == TCPX_ECANCELED &&
+               !tcpx__handle_canceled(&door->listener->h)) {
+        return; /* of this task: the next wait tells of it */
     } else {
         /* EBADF, EINVAL, a cancel: nobody will come through here any more. */
         if (rc != TCPX_ECANCELED)
@@ -191,7 +246,7 @@ void tcpx__server_dispatch(tcpx_server *s)
             TCPX__LIST_ENTRY(s->pending.next, struct tcpx__slot, in_queue);
         int err;
 
-        if (s->shortage.error && tcpx__sys_now() < s->shortage.until)
+        if (s->shortage.error && tcpx__server_is_short(s, tcpx__sys_now()))
             return;
         tcpx__list_remove(&slot->in_queue);
         err = s->model->dispatch(s, slot);
@@ -201,6 +256,6 @@ void tcpx__server_dispatch(tcpx_server *s)
             begin_shortage(s, err);
             return;
         }
-        end_shortage(s);
+        went_well(s);
     }
 }

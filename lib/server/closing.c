@@ -98,8 +98,9 @@ void tcpx__slot_arm(struct tcpx__slot *slot, tcpx_time now)
 
     if (slot->close_until)
         at = earlier(slot->close_until, now + s->opts.close_idle);
-    else if (s->model->keeps_limits)
-        return;
+    else if (s->model->keeps_limits &&
+             atomic_load(&slot->state) != TCPX__SLOT_TAKEN)
+        return; /* the handler looks itself */
     else
         at = tcpx__slot_limit_at(slot, now);
     if (at != TCPX_FOREVER)

@@ -104,6 +104,8 @@ static void give_up_pending(tcpx_server *s)
 
         tcpx__handle_cancel(&slot->conn->h, TCPX_ECANCELED);
         tcpx__slot_dispose(slot, TCPX_ECANCELED);
+        tcpx__server_tell(s, TCPX_EVENT_HANDLER_ENDED, slot->error, 0,
+                          slot->conn);
         tcpx__slot_end(slot);
     }
 }
@@ -141,6 +143,7 @@ static int finish(tcpx_server *s)
 {
     if (!tcpx__list_is_empty(&s->all))
         s->cut = 1; /* handlers that ignore their cancel */
+    tcpx__server_end_shortage(s, TCPX_FOREVER);
     tcpx__server_tell(s, TCPX_EVENT_DRAINED, s->cut ? TCPX_ECANCELED : 0, 0,
                       NULL);
     return 1;
@@ -167,7 +170,7 @@ int tcpx__server_drain(tcpx_server *s, tcpx_time now)
     return s->phase == TCPX__GONE && now >= s->phase_until ? finish(s) : 0;
 }
 
-tcpx_time tcpx__server_drain_at(const tcpx_server *s)
+tcpx_time tcpx__server_drain_at(const tcpx_server *s, tcpx_time now)
 {
     int stops = atomic_load(&s->stops);
     tcpx_time at = s->phase_until;
@@ -178,6 +181,8 @@ tcpx_time tcpx__server_drain_at(const tcpx_server *s)
         return s->phase == TCPX__FINISHING && stops > 1 ? TCPX_NOW : at;
     if (stops > 1 || !has_open_door(s))
         return TCPX_NOW;
+    if (tcpx__server_is_short(s, now))
+        return at; /* nobody can be accepted before the pause is over */
     for (size_t i = 0; i < s->door_count; i++) {
         const struct tcpx__door *door = &s->doors[i];
 

@@ -26,10 +26,14 @@ struct record {
 #define PAGE 4096
 #define RECORDS ((PAGE - 64) / sizeof(struct record))
 
-/* A page of records.  The first one's word tells children of a stop. */
+/* A page of records.  The first one's word tells children of a stop, and the
+   parent of a handler that stops the server. */
 struct page {
     union {
-        _Atomic int stops;
+        struct {
+            _Atomic int stops;
+            _Atomic int asked; /* stops that handlers asked for */
+        } word;
         char line[64];
     } head;
     struct record records[RECORDS];
@@ -51,6 +55,8 @@ struct forks {
     struct tcpx__list free; /* children without a process */
     int drain_fd;           /* readable once a stop began */
     int cancel_fd;          /* readable once handlers are canceled */
+    int ask_fd;             /* readable once a handler asked for a stop */
+    int heeded;             /* of those */
 };
 
 /* ---- the child ---- */
@@ -83,6 +89,15 @@ static int refuse_to_take(struct tcpx__owner *owner)
 {
     (void)owner;
     return -ENOTSUP;
+}
+
+static void ask_parent(tcpx_server *s)
+{
+    static const uint64_t one = 1;
+    struct forks *f = s->model_data;
+
+    atomic_fetch_add(&f->pages[0]->head.word.asked, 1);
+    tcpx__sys_write(f->ask_fd, &one, sizeof(one));
 }
 
 static void close_what_is_not_its_own(tcpx_server *s,
@@ -125,6 +140,7 @@ static void be_child(tcpx_server *s, struct tcpx__slot *slot,
 
     close_what_is_not_its_own(s, slot);
     slot->owner.take = refuse_to_take;
+    s->stop_elsewhere = ask_parent;
     reset_on_crash(slot->conn, 1);
     tcpx__task()->leash = &errand.leash;
     tcpx__slot_handle(slot);
@@ -176,6 +192,7 @@ static void fork_end(tcpx_server *s)
     tcpx__free(f->pages);
     tcpx__sys_close(f->drain_fd);
     tcpx__sys_close(f->cancel_fd);
+    tcpx__sys_close(f->ask_fd);
     tcpx__free(f);
     s->model_data = NULL;
 }
@@ -191,13 +208,18 @@ static int fork_begin(tcpx_server *s)
     s->model_data = f;
     f->drain_fd = tcpx__sys_eventfd();
     f->cancel_fd = tcpx__sys_eventfd();
+    f->ask_fd = tcpx__sys_eventfd();
     err = f->drain_fd < 0 ? f->drain_fd : f->cancel_fd < 0 ? f->cancel_fd : 0;
+    if (!err && f->ask_fd < 0)
+        err = f->ask_fd;
+    if (!err)
+        err = tcpx__sys_epoll_add(s->watch, f->ask_fd, NULL);
     if (!err)
         err = more_children(f);
     if (err)
         fork_end(s);
     else
-        s->stops_shared = &f->pages[0]->head.stops;
+        s->stops_shared = &f->pages[0]->head.word.stops;
     return err;
 }
 
@@ -303,6 +325,18 @@ static void fork_watched(tcpx_server *s, struct tcpx__slot *slot)
     tcpx__slot_end(slot);
 }
 
+static void fork_heed(tcpx_server *s)
+{
+    struct forks *f = s->model_data;
+    uint64_t count;
+    int asked;
+
+    tcpx__sys_read(f->ask_fd, &count, sizeof(count));
+    asked = atomic_load(&f->pages[0]->head.word.asked);
+    atomic_fetch_add(&s->stops, asked - f->heeded);
+    f->heeded = asked;
+}
+
 static void tell_children(tcpx_server *s, int stops, int fd)
 {
     static const uint64_t one = 1;
@@ -341,6 +375,7 @@ const struct tcpx__model tcpx__model_fork = {
     .has_room = always,
     .dispatch = fork_dispatch,
     .watched = fork_watched,
+    .heed = fork_heed,
     .cancel = fork_cancel,
     .drain = fork_drain,
 };

@@ -10,12 +10,19 @@
 struct iteration {
     struct tcpx__leash leash;
     struct tcpx__slot *slot;
+    int has_struck;
 };
 
 static int always(const tcpx_server *s)
 {
     (void)s;
     return 1;
+}
+
+static int strike(struct iteration *it, int code)
+{
+    it->has_struck = 1;
+    return tcpx__slot_strike(it->slot, code);
 }
 
 /* Asked before each sleep and after each wake of the handler. */
@@ -29,9 +36,9 @@ static int look(struct tcpx__leash *leash, tcpx_time now)
     if (stops)
         until = tcpx__server_stop_until(s, now);
     if (stops > 1 || now >= until)
-        return tcpx__slot_strike(it->slot, TCPX_ECANCELED);
+        return strike(it, TCPX_ECANCELED);
     if (tcpx__slot_is_over_limit(it->slot, now))
-        return tcpx__slot_strike(it->slot, TCPX_ELIMIT);
+        return strike(it, TCPX_ELIMIT);
     leash->until = tcpx__slot_limit_at(it->slot, now);
     if (until < leash->until)
         leash->until = until;
@@ -44,11 +51,20 @@ static int iterative_dispatch(tcpx_server *s, struct tcpx__slot *slot)
     struct iteration it = {.leash = {.look = look, .extra_fd = -1},
                            .slot = slot};
 
-    (void)s;
+    int code;
+
     t->leash = &it.leash;
-    tcpx__slot_handle(slot);
+    code = tcpx__slot_handle(slot);
     tcpx__slot_finish(slot, 1);
     t->leash = NULL;
+    /* What struck the client must not strike the loop; but a cancel of this
+       task by the program is a stop. */
+    if (!code)
+        code = atomic_load(&t->canceled);
+    atomic_store(&t->canceled, 0);
+    if (code && !it.has_struck)
+        atomic_fetch_add(&s->stops, 1);
+    tcpx__slot_arm(slot, tcpx__sys_now());
     tcpx__slot_done(slot);
     return 0;
 }

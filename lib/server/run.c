@@ -23,9 +23,13 @@ static tcpx_time next_turn(const tcpx_server *s, tcpx_time now)
 {
     tcpx_time at = tcpx__heap_earliest(&s->timers);
 
-    at = earlier(at, tcpx__server_drain_at(s));
-    if (s->shortage.error)
+    at = earlier(at, tcpx__server_drain_at(s, now));
+    /* A pause that is over has nothing more to say: what it kept waiting may
+       be gone, or may now wait for something else. */
+    if (tcpx__server_is_short(s, now))
         at = earlier(at, s->shortage.until);
+    if (s->shortage.error)
+        at = earlier(at, s->shortage.over_at);
     if (!tcpx__list_is_empty(&s->all))
         at = earlier(at, now + REAP_INTERVAL);
     return at;
@@ -40,7 +44,9 @@ static void look_at_watched(tcpx_server *s)
     for (int i = 0; i < n; i++) {
         struct tcpx__slot *slot = ready[i];
 
-        if (slot->close_until)
+        if (!slot)
+            s->model->heed(s);
+        else if (slot->close_until)
             tcpx__slot_closing_ready(slot);
         else
             s->model->watched(s, slot);
@@ -67,6 +73,9 @@ static int wait_turn(tcpx_server *s)
     tcpx_time now = tcpx__sys_now();
     int takes = tcpx__server_takes(s, now);
     int rc;
+
+    if (!takes && s->phase <= TCPX__EMPTYING)
+        tcpx__server_see_queues(s, now);
 
     /* Who cannot take clients, or wants to be done, must hear of every slot
        that comes back. */
@@ -118,6 +127,7 @@ static int serve(tcpx_server *s)
         tcpx__server_collect(s);
         now = tcpx__sys_now();
         run_timers(s, now);
+        tcpx__server_end_shortage(s, now);
         tcpx__server_dispatch(s);
         if (tcpx__server_drain(s, now))
             return s->fatal ? s->fatal : s->cut ? TCPX_ECANCELED : 0;

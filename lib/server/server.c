@@ -113,7 +113,8 @@ static int fill_options(tcpx_server *s)
     if (fill_count(&o->max_connections, TCPX_UNLIMITED) ||
         fill_count(&o->max_per_client, TCPX_UNLIMITED) ||
         fill_count(&o->accept_rate, TCPX_UNLIMITED) ||
-        fill_count(&o->accept_burst, o->accept_rate))
+        fill_count(&o->accept_burst, o->accept_rate) ||
+        (o->accept_burst == TCPX_UNLIMITED && o->accept_rate > 0))
         return wrong("max_connections, max_per_client, accept_rate and "
                      "accept_burst are 1 or more");
     if (fill_time(&o->idle, TCPX_FOREVER) ||
@@ -176,7 +177,11 @@ static int open_doors(tcpx_server *s, const char *address)
     }
     for (size_t i = 0; i < s->door_count; i++)
         s->doors[i].burst = 1;
-    return err;
+    if (err)
+        return err;
+    /* A copy: a listener of the program's may be gone before the server. */
+    s->address = tcpx__strdup(tcpx_listener_address(s->doors[0].listener));
+    return s->address ? 0 : tcpx__fail(-ENOMEM, "server", NULL);
 }
 
 static void destroy(tcpx_server *s)
@@ -197,6 +202,7 @@ static void destroy(tcpx_server *s)
     tcpx__free(s->doors);
     tcpx__free(s->items);
     tcpx__free(s->refusal_text);
+    tcpx__free(s->address);
     pthread_mutex_destroy(&s->lock);
     tcpx__free(s);
 }
@@ -262,30 +268,45 @@ int tcpx_server_free(tcpx_server *s)
 {
     if (!s)
         return tcpx__fail(-EINVAL, "server", NULL);
-    if (atomic_load(&s->life) == TCPX__RUNNING ||
-        tcpx__server_counter(s, TCPX__N_ACTIVE))
+    if (atomic_load(&s->life) == TCPX__RUNNING)
         return tcpx__fail(-EBUSY, "server", NULL);
+    /* Events are told in the thread that ran it, which has come back. */
+    s->opts.on_event = NULL;
     tcpx__server_collect(s);
+    if (!tcpx__list_is_empty(&s->all))
+        return tcpx__fail_because(-EBUSY, "server", s->address,
+                                  "a handler has not ended, or a connection "
+                                  "that was taken");
     if (s->model_data)
         s->model->end(s);
     destroy(s);
     return 0;
 }
 
-void tcpx_server_stop(tcpx_server *s)
+void tcpx__server_stop_here(tcpx_server *s)
 {
     int saved = errno; /* a signal handler must leave it as it was */
 
-    if (!s)
-        return;
     atomic_fetch_add(&s->stops, 1);
     tcpx__server_wake(s);
     errno = saved;
 }
 
+void tcpx_server_stop(tcpx_server *s)
+{
+    int saved = errno;
+
+    if (!s)
+        return;
+    tcpx__server_stop_here(s);
+    if (s->stop_elsewhere)
+        s->stop_elsewhere(s);
+    errno = saved;
+}
+
 const char *tcpx_server_address(const tcpx_server *s)
 {
-    return s ? tcpx_listener_address(s->doors[0].listener) : "";
+    return s ? s->address : "";
 }
 
 int tcpx_server_stats(const tcpx_server *s, tcpx_server_counts *out)

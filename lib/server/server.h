@@ -89,6 +89,9 @@ struct tcpx__model {
     /* A watched descriptor of a slot that is not closing is ready. */
     void (*watched)(tcpx_server *s, struct tcpx__slot *slot);
 
+    /* A watched descriptor of the model's own is ready; may be NULL. */
+    void (*heed)(tcpx_server *s);
+
     /* Makes the calls of a handler end with code; `hard` ends what ignored
        that. */
     void (*cancel)(tcpx_server *s, struct tcpx__slot *slot, int code, int hard);
@@ -115,9 +118,10 @@ struct tcpx__door {
 
 /* A shortage of descriptors, memory, threads or processes. */
 struct tcpx__shortage {
-    int error;       /* 0: there is none */
-    tcpx_time pause; /* doubles while it lasts */
-    tcpx_time until; /* when to try again */
+    int error;         /* 0: there is none */
+    tcpx_time pause;   /* doubles while it lasts */
+    tcpx_time until;   /* when to try again */
+    tcpx_time over_at; /* if nothing is short until then; FOREVER: it is now */
 };
 
 enum tcpx__phase {
@@ -161,6 +165,7 @@ struct tcpx_server {
     tcpx_handler_fn *handler;
     void *arg;
     char *refusal_text;
+    char *address; /* of the first door */
 
     struct tcpx__door *doors;
     size_t door_count;
@@ -174,10 +179,14 @@ struct tcpx_server {
     struct tcpx__admission *admission;
     struct tcpx__shortage shortage;
     struct tcpx__slot *spare; /* made before accept, so that none is lost */
+    tcpx_time queues_again;   /* when the queues are looked at once more */
 
     pthread_mutex_t lock;     /* guards what follows, and model_data's lists */
     struct tcpx__list handed; /* slots that workers gave back */
     void *model_data;
+
+    /* In a child: how a handler stops the server, which is its parent's. */
+    void (*stop_elsewhere)(tcpx_server *s);
 
     tcpx_task *_Atomic runner; /* the supervisor, to be woken */
     _Atomic int life;          /* enum tcpx__life */
@@ -203,6 +212,9 @@ void tcpx__server_tell(tcpx_server *s, int kind, int error, int reason,
                        const tcpx_conn *c);
 void tcpx__server_wake(tcpx_server *s); /* any thread, any signal handler */
 
+/* Stops the server as far as this process goes; any signal handler. */
+void tcpx__server_stop_here(tcpx_server *s);
+
 /* ---- accept.c: the accept loop ---- */
 
 /* Takes clients from every door that is ready, as far as there is room. */
@@ -217,6 +229,13 @@ int tcpx__server_takes(const tcpx_server *s, tcpx_time now);
 /* A descriptor, thread or process has become free. */
 void tcpx__server_relieve(tcpx_server *s);
 
+/* Whether a shortage makes clients wait now.  And its end, if it is time. */
+int tcpx__server_is_short(const tcpx_server *s, tcpx_time now);
+void tcpx__server_end_shortage(tcpx_server *s, tcpx_time now);
+
+/* Notes how many clients wait in the kernel's queues. */
+void tcpx__server_see_queues(tcpx_server *s, tcpx_time now);
+
 /* ---- slot.c ---- */
 struct tcpx__slot *tcpx__slot_new(tcpx_server *s);
 void tcpx__slot_free(struct tcpx__slot *slot);
@@ -224,8 +243,9 @@ void tcpx__slot_free(struct tcpx__slot *slot);
 /* Lets the slot's connection in: counts it, tells, sets its timers. */
 void tcpx__slot_admit(struct tcpx__slot *slot);
 
-/* Runs the handler in the calling task; the worker's, as are the next two. */
-void tcpx__slot_handle(struct tcpx__slot *slot);
+/* Runs the handler in the calling task; the worker's, as are the next two.
+   Returns the code that the task was canceled with, and is no more. */
+int tcpx__slot_handle(struct tcpx__slot *slot);
 
 /*
  * Ends the connection after its handler.  `wait`: until the client's end, in
@@ -291,7 +311,7 @@ void tcpx__door_is_empty(tcpx_server *s, struct tcpx__door *door);
 tcpx_time tcpx__server_stop_until(tcpx_server *s, tcpx_time now);
 
 /* When the stop wants to be looked at next. */
-tcpx_time tcpx__server_drain_at(const tcpx_server *s);
+tcpx_time tcpx__server_drain_at(const tcpx_server *s, tcpx_time now);
 
 /* ---- admission.c ---- */
 int tcpx__admission_new(struct tcpx__admission **out,

@@ -22,8 +22,14 @@ static void stop_all(int number)
 {
     (void)number;
     atomic_fetch_add(&handling, 1);
-    for (size_t i = 0; i < MOST; i++)
-        tcpx_server_stop(atomic_load(&servers[i]));
+    /* Only here: a signal to the whole process group reaches every child of a
+       fork server, and must not count as so many stops. */
+    for (size_t i = 0; i < MOST; i++) {
+        tcpx_server *s = atomic_load(&servers[i]);
+
+        if (s)
+            tcpx__server_stop_here(s);
+    }
     atomic_fetch_sub(&handling, 1);
 }
 

@@ -118,7 +118,7 @@ static void set_task(struct tcpx__slot *slot, tcpx_task *t)
     pthread_mutex_unlock(&slot->server->lock);
 }
 
-void tcpx__slot_handle(struct tcpx__slot *slot)
+int tcpx__slot_handle(struct tcpx__slot *slot)
 {
     tcpx_server *s = slot->server;
     tcpx_task *t = tcpx__task();
@@ -135,7 +135,7 @@ void tcpx__slot_handle(struct tcpx__slot *slot)
     tcpx__tasks_end_all(t);
     t->has_scope = 0;
     set_task(slot, NULL);
-    atomic_store(&t->canceled, 0);
+    return atomic_exchange(&t->canceled, 0);
 }
 
 /* Waits for the client's end, as long as it goes on sending, up to the limit
@@ -203,11 +203,12 @@ void tcpx__slot_done(struct tcpx__slot *slot)
         return;
     pthread_mutex_lock(&s->lock);
     tcpx__list_append(&s->handed, &slot->in_queue);
-    pthread_mutex_unlock(&s->lock);
     /* A supervisor that has room for clients needs not hear at once of one
-       that has gone: it looks when the next comes, or within a second. */
+       that has gone: it looks when the next comes, or within a second.  Under
+       the lock, because the server may be freed once the slot is back. */
     if (atomic_load(&s->wants_word))
         tcpx__server_wake(s);
+    pthread_mutex_unlock(&s->lock);
 }
 
 void tcpx__slot_cancel(struct tcpx__slot *slot, int code)

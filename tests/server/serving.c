@@ -4,10 +4,15 @@
  */
 #include "server/serving.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 int model_at(int i)
@@ -37,7 +42,18 @@ static void *run(void *arg)
 void serve(struct serving *s, tcpx_handler_fn *handler, void *arg,
            tcpx_server_opts *opts)
 {
+    prepare(s, handler, arg, opts);
+    start_serving(s);
+}
+
+void prepare(struct serving *s, tcpx_handler_fn *handler, void *arg,
+             tcpx_server_opts *opts)
+{
     ck_ok(tcpx_server_create(&s->server, "127.0.0.1:0", handler, arg, opts));
+}
+
+void start_serving(struct serving *s)
+{
     s->thread = start_thread(run, s);
 }
 
@@ -117,4 +133,121 @@ void echo_handler(tcpx_conn *c, void *arg)
         if (tcpx_writen(c, buf, (size_t)n, NULL, TCPX_FOREVER))
             return;
     }
+}
+
+int new_gate(void)
+{
+    int gate = eventfd(0, EFD_CLOEXEC);
+
+    ck_assert_int_ge(gate, 0);
+    return gate;
+}
+
+void open_gate(int gate)
+{
+    ck_assert_int_eq(eventfd_write(gate, 1), 0);
+}
+
+void gated_handler(tcpx_conn *c, void *arg)
+{
+    tcpx_waitfor gate = TCPX_ON_FD(*(int *)arg, TCPX_READABLE);
+
+    if (tcpx_wait(&gate, 1, TCPX_FOREVER) == 1)
+        echo_handler(c, NULL);
+}
+
+void note_event(const tcpx_event *e, void *arg)
+{
+    struct events *events = arg;
+    tcpx_server *s = atomic_load(&events->stop_at_first);
+
+    if (e->kind == TCPX_EVENT_REFUSED)
+        atomic_fetch_add(&events->refused[e->reason], 1);
+    if (e->kind == TCPX_EVENT_HANDLER_ENDED) {
+        atomic_store(&events->error, e->error);
+        atomic_store(&events->reason, e->reason);
+    }
+    if (e->kind == TCPX_EVENT_ACCEPTED && s)
+        tcpx_server_stop(s);
+    atomic_fetch_add(&events->n[e->kind], 1);
+}
+
+void await_int(const _Atomic int *what, int value, const char *name)
+{
+    tcpx_time until = soon();
+
+    while (atomic_load(what) != value) {
+        ck_assert_msg(tcpx_now() < until, "%s is %d, never %d", name,
+                      atomic_load(what), value);
+        tcpx_sleep(tcpx_after(TCPX_MSEC));
+    }
+}
+
+pid_t start_clients(int (*body)(const char *address, int arg),
+                    const struct serving *s, int arg)
+{
+    pid_t clients = fork();
+
+    ck_assert_int_ge(clients, 0);
+    if (clients == 0) {
+        signal(SIGPIPE, SIG_IGN);
+        close_range(3, ~0U, 0);
+        _exit(body(tcpx_server_address(s->server), arg));
+    }
+    return clients;
+}
+
+int end_clients(pid_t clients)
+{
+    int status = child_status(clients);
+
+    ck_assert_msg(WIFEXITED(status), "the clients crashed: %#x",
+                  (unsigned)status);
+    return WEXITSTATUS(status);
+}
+
+int dial(const char *address)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET};
+    const struct timeval patience = {.tv_sec = 20};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    sin.sin_port =
+        htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    if (connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+int expect_answer(int fd, const char *text)
+{
+    size_t len = strlen(text);
+    size_t done = 0;
+    char got[256];
+    ssize_t n;
+
+    do {
+        n = recv(fd, got + done, sizeof(got) - done, 0);
+        done += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && done < sizeof(got));
+    close(fd);
+    return n == 0 && done == len && !memcmp(got, text, len) ? ANSWERED : LOST;
+}
+
+int ask(const char *address, const char *text)
+{
+    int fd = dial(address);
+
+    if (fd < 0)
+        return NOT_CONNECTED;
+    if (send(fd, text, strlen(text), 0) != (ssize_t)strlen(text) ||
+        shutdown(fd, SHUT_WR)) {
+        close(fd);
+        return LOST;
+    }
+    return expect_answer(fd, text);
 }
