@@ -27,7 +27,8 @@ tcpx_gate(man-examples ${scripts}/check-man-examples ${linked})
 tcpx_gate(man-lint ${scripts}/check-man --lint)
 if(TARGET tcpx-echo-server)
   tcpx_gate(man-programs ${scripts}/check-man-programs
-            $<TARGET_FILE:tcpx-echo-client> $<TARGET_FILE:tcpx-echo-server>)
+            $<TARGET_FILE:tcpx-echo-client> $<TARGET_FILE:tcpx-echo-server>
+            $<TARGET_FILE:tcpx-relay>)
 endif()
 tcpx_gate(refuse ${CMAKE_CURRENT_SOURCE_DIR}/gates.sh)
 tcpx_gate(refuse-man ${CMAKE_CURRENT_SOURCE_DIR}/gates_man.sh)
