@@ -172,6 +172,16 @@ void note_event(const tcpx_event *e, void *arg)
     atomic_fetch_add(&events->n[e->kind], 1);
 }
 
+tcpx_server_opts telling_opts(int i, struct events *events)
+{
+    tcpx_server_opts o = serving_opts(i);
+
+    o.on_event = note_event;
+    o.event_arg = events;
+    o.workers = i == POOL ? 8 : 0;
+    return o;
+}
+
 void await_int(const _Atomic int *what, int value, const char *name)
 {
     tcpx_time until = soon();

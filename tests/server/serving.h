@@ -73,6 +73,9 @@ struct events {
 };
 void note_event(const tcpx_event *e, void *arg);
 
+/* Options for model i that note events; a pool has eight workers. */
+tcpx_server_opts telling_opts(int i, struct events *events);
+
 /* Waits until an atomic int has a value. */
 #define await_value(what, value) await_int(&(what), (value), #what)
 void await_int(const _Atomic int *what, int value, const char *name);
