@@ -172,14 +172,18 @@ static int drain(tcpx_conn *c, tcpx_time deadline)
 
     for (;;) {
         ssize_t n = tcpx__conn_receive(c, dropped, sizeof(dropped), deadline);
+        int err;
 
         if (n <= 0)
             return (int)n;
-        /* A peer that never stops sending must not outlast the deadline:
-           with data always there, no receive waits and looks at the clock. */
-        if (deadline > 0 && deadline != TCPX_FOREVER &&
-            tcpx__sys_now() >= deadline)
+        /* A peer that never stops sending must not outlast the deadline or a
+           cancel: with data always there, no receive waits and looks. */
+        deadline = for_canceled(deadline);
+        err = tcpx__conn_go_on(c, deadline);
+        if (err == TCPX_EDEADLINE)
             deadline = TCPX_NOW;
+        else if (err)
+            return err;
         if (deadline <= 0)
             late += (size_t)n;
         if (late > DRAIN_LATE)

@@ -313,6 +313,34 @@ START_TEST(a_peer_that_never_stops_sending_cannot_hold_a_close)
 }
 END_TEST
 
+START_TEST(a_cancel_ends_a_close_whose_peer_never_stops_sending)
+{
+    struct call call = {.kind = CALL_CLOSE, .deadline = TCPX_FOREVER};
+    pthread_t thread;
+    int peer;
+
+    call.c = tcpx_conn_ref(conn_open(_i / 2, &peer));
+    thread = start_thread(send_for_ever, &peer);
+    call_begin(&call);
+    while (!(tcpx_conn_state(call.c) & TCPX_STATE_FINISHED))
+        ;
+    if (_i % 2) {
+        tcpx_cancel(call.c);
+        ck_fails(call_end(&call), TCPX_ECANCELED);
+    } else {
+        tcpx_task_cancel(atomic_load(&call.task));
+        call_end(&call);
+        /* It did not have to wait, or had to just then. */
+        ck_assert_msg(call.result == TCPX_EDEADLINE ||
+                          call.result == TCPX_ECANCELED,
+                      "%zd", call.result);
+    }
+    tcpx_conn_unref(call.c);
+    end_thread(thread);
+    close(peer);
+}
+END_TEST
+
 static void fill_verdict(TCase *tc)
 {
     const int tcp = PAIR_SHARED;
@@ -327,12 +355,19 @@ static void fill_verdict(TCase *tc)
                         PAIRS);
     tcase_add_loop_test(tc, a_peer_that_never_stops_sending_cannot_hold_a_close,
                         0, 2 * PAIRS);
+    tcase_add_loop_test(
+        tc, a_cancel_ends_a_close_whose_peer_never_stops_sending, 0, 2 * PAIRS);
 }
 
 /* ---- abort ------------------------------------------------------------- */
 
-/* Whether /proc lists a socket in TIME_WAIT with that local port. */
-static int is_in_time_wait(unsigned port)
+static unsigned port_of(const char *address)
+{
+    return (unsigned)strtoul(strrchr(address, ':') + 1, NULL, 10);
+}
+
+/* Whether /proc lists that connection in TIME_WAIT. */
+static int is_in_time_wait(unsigned local, unsigned remote)
 {
     FILE *file = fopen("/proc/net/tcp", "re");
     char line[256];
@@ -340,11 +375,12 @@ static int is_in_time_wait(unsigned port)
 
     ck_assert_ptr_nonnull(file);
     while (fgets(line, sizeof(line), file)) {
-        unsigned local = 0;
+        unsigned one = 0;
+        unsigned other = 0;
         unsigned state = 0;
 
-        if (sscanf(line, "%*s %*8x:%x %*8x:%*x %x", &local, &state) == 2)
-            found |= local == port && state == 6;
+        if (sscanf(line, "%*s %*8x:%x %*8x:%x %x", &one, &other, &state) == 3)
+            found |= one == local && other == remote && state == 6;
     }
     fclose(file);
     return found;
@@ -353,14 +389,16 @@ static int is_in_time_wait(unsigned port)
 START_TEST(an_abort_is_a_reset_whatever_the_state)
 {
     char *block = calloc(1, ANSWER);
-    unsigned port;
+    unsigned local;
+    unsigned remote;
     size_t count;
     tcpx_time began;
     int peer;
     tcpx_conn *c = conn_open(_i / 4, &peer);
 
     ck_assert_ptr_nonnull(block);
-    port = (unsigned)atoi(strrchr(tcpx_conn_local(c), ':') + 1);
+    local = port_of(tcpx_conn_local(c));
+    remote = port_of(tcpx_conn_peer(c));
     if (_i % 4 == 1)
         fill_up(c);
     if (_i % 4 == 2)
@@ -378,7 +416,7 @@ START_TEST(an_abort_is_a_reset_whatever_the_state)
     } else {
         ck_assert_int_eq(raw_drain(peer, &count), -ECONNRESET);
     }
-    ck_assert_int_eq(is_in_time_wait(port), 0);
+    ck_assert_int_eq(is_in_time_wait(local, remote), 0);
     close(peer);
     free(block);
 }
