@@ -43,6 +43,7 @@ const char *tcpx_errmsg(void)
     const char *subject;
     const char *reason;
     size_t size;
+    size_t len;
 
     if (!t)
         return tcpx_strerror(-ENOMEM);
@@ -51,12 +52,15 @@ const char *tcpx_errmsg(void)
         return "";
     subject = subject_of(f, buf, sizeof(buf));
     reason = reason_of(f);
-    size = strlen(f->operation) + strlen(subject) + strlen(reason) + 4;
+    len = strlen(subject);
+    if (len && subject[len - 1] == ':')
+        len--; /* "unix:", a socket without a name, brings its own */
+    size = strlen(f->operation) + len + strlen(reason) + 4;
     tcpx__free(f->message);
     f->message = tcpx__malloc(size);
     if (!f->message)
         return reason;
-    snprintf(f->message, size, "%s%s%s: %s", f->operation, *subject ? " " : "",
-             subject, reason);
+    snprintf(f->message, size, "%s%s%.*s: %s", f->operation, len ? " " : "",
+             (int)len, subject, reason);
     return f->message;
 }
