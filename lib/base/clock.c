@@ -13,12 +13,12 @@ tcpx_time tcpx_now(void)
 
 tcpx_time tcpx_after(tcpx_time duration)
 {
-    tcpx_time now = tcpx__sys_now();
+    tcpx_time now;
 
-    if (duration > TCPX_FOREVER - now)
-        return TCPX_FOREVER;
-    /* Below zero lies no instant that differs from zero: all have passed. */
-    if (duration < -now)
+    /* All instants that have passed are one, and a sum that lies before the
+       start of the program would be taken for a duration. */
+    if (duration < 0)
         return TCPX_NOW;
-    return now + duration;
+    now = tcpx__sys_now();
+    return duration > TCPX_FOREVER - now ? TCPX_FOREVER : now + duration;
 }

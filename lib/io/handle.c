@@ -63,19 +63,6 @@ static int sleeps_in_recv(const struct tcpx__handle *h)
              TCPX__LISTENER);
 }
 
-int tcpx__handle_look(struct tcpx__handle *h)
-{
-    if (!(atomic_fetch_add(&h->guard, 1) & TCPX__CLOSING))
-        return 1;
-    atomic_fetch_sub(&h->guard, 1);
-    return 0;
-}
-
-void tcpx__handle_unlook(struct tcpx__handle *h)
-{
-    atomic_fetch_sub(&h->guard, 1);
-}
-
 void tcpx__handle_cancel(struct tcpx__handle *h, int code)
 {
     int16_t none = 0;

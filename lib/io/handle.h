@@ -79,13 +79,6 @@ void tcpx__handle_cancel(struct tcpx__handle *h, int code);
 int tcpx__handle_enter(struct tcpx__handle *h, tcpx_task *t, int own);
 void tcpx__handle_leave(struct tcpx__handle *h, tcpx_task *t, int slot);
 
-/*
- * Keeps the descriptor open while somebody who is not its owner uses it: 1, or
- * 0 if it is being closed.
- */
-int tcpx__handle_look(struct tcpx__handle *h);
-void tcpx__handle_unlook(struct tcpx__handle *h);
-
 /* Shuts cancellers out, and waits for those that are looking. */
 void tcpx__handle_seal(struct tcpx__handle *h);
 
@@ -101,6 +94,17 @@ uint64_t tcpx__handle_count(struct tcpx__handle *h, uint64_t one);
 
 /* Whether a task is between tcpx__handle_enter() and tcpx__handle_leave(). */
 int tcpx__handle_in_use(const struct tcpx__handle *h);
+
+/* Makes a close wait, over more than one tcpx__handle_enter(). */
+static inline void tcpx__handle_use(struct tcpx__handle *h)
+{
+    tcpx__handle_count(h, TCPX__USER);
+}
+
+static inline void tcpx__handle_unuse(struct tcpx__handle *h)
+{
+    atomic_fetch_sub(&h->guard, TCPX__USER);
+}
 
 /*
  * Keeps the descriptor open for a moment of looking, by a task that is neither

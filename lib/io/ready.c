@@ -155,13 +155,29 @@ static int is_of_the_client(int err)
 }
 
 /* So many clients that have gone do not hide one that is still there, even
-   with a deadline that has passed. */
+   with a deadline that has passed; a pause follows, for what looks like the
+   clients' doing may be a firewall's or a filter's, and last. */
 #define CLIENTS_GONE 64
+#define GONE_PAUSE (10 * TCPX_MSEC)
 
-static void count_gone(int err)
+/* Counts a client that has gone: 0 to try the next, or why not. */
+static int client_gone(int fd, int *gone, tcpx_time deadline)
 {
-    if (err != -EINTR)
+    tcpx_time until;
+    int err;
+
+    if (fd != -EINTR)
         tcpx__task()->clients_gone++;
+    if (++*gone < CLIENTS_GONE)
+        return 0;
+    *gone = 0;
+    if (deadline <= 0)
+        return TCPX_EDEADLINE;
+    until = tcpx_after(GONE_PAUSE);
+    if (until > deadline)
+        until = deadline;
+    err = tcpx__world()->park(until);
+    return err == TCPX_EDEADLINE && until < deadline ? 0 : err;
 }
 
 int tcpx__ready_accept(struct tcpx__handle *h, struct sockaddr *peer,
@@ -184,10 +200,8 @@ int tcpx__ready_accept(struct tcpx__handle *h, struct sockaddr *peer,
             err = await(h, POLLIN, deadline);
         else if (!is_of_the_client(fd))
             err = fd;
-        else if (count_gone(fd), ++gone >= CLIENTS_GONE &&
-                                     deadline != TCPX_FOREVER &&
-                                     tcpx__sys_now() >= deadline)
-            err = TCPX_EDEADLINE;
+        else
+            err = client_gone(fd, &gone, deadline);
         if (err)
             return err;
     }

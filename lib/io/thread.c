@@ -126,7 +126,10 @@ static ssize_t spin(struct tcpx__handle *h, void *buf, size_t len,
 
         if (n != -EAGAIN && n != -EINTR)
             return tcpx__recv_verdict(h, n);
-        if (tcpx__handle_canceled(h) || tcpx__sys_now() >= until)
+        if (tcpx__handle_canceled(h) ||
+            atomic_load_explicit(&tcpx__task()->canceled,
+                                 memory_order_relaxed) ||
+            tcpx__sys_now() >= until)
             return -EAGAIN;
     }
 }
@@ -222,9 +225,8 @@ static int thread_park(tcpx_time deadline)
             t->seen = wakes;
             break;
         }
-        err = tcpx__thread_struck(t, now);
-        if (!err && (deadline <= 0 || now >= deadline))
-            err = TCPX_EDEADLINE;
+        err = deadline <= 0 || now >= deadline ? TCPX_EDEADLINE
+                                               : tcpx__thread_struck(t, now);
         if (err)
             break;
         sleep_until_woken(t, wakes, tcpx__thread_until(t, now, deadline, 0));

@@ -246,13 +246,20 @@ static void take_over(tcpx_conn *c)
     }
 }
 
-/* Turns the others out, and says what has ended the connection already. */
-static int begin_close(tcpx_conn *c)
+/*
+ * Turns the others out, and says what has ended the connection already.
+ * *evicted: it was only this that canceled it, and nothing that was to be
+ * written is missing; the peer is to have it whole.
+ */
+static int begin_close(tcpx_conn *c, int *evicted)
 {
+    int before = tcpx__handle_canceled(&c->h);
     int err;
 
     take_over(c);
     err = tcpx__handle_canceled(&c->h);
+    *evicted = err && !before && !atomic_load(&c->cut) &&
+               !atomic_load(&c->kept) && !atomic_load(&c->write_error);
     if (!err)
         err = atomic_load(&c->write_error);
     if (!err)
@@ -260,9 +267,28 @@ static int begin_close(tcpx_conn *c)
     return err;
 }
 
+/* The end of a connection whose reader was turned out by the close: what was
+   written is whole, and must not be destroyed by a reset.  The kernel goes on
+   with it; there is nobody to tell how it went. */
+static void end_whole(tcpx_conn *c)
+{
+    char dropped[DRAIN_SIZE];
+    size_t late = 0;
+    ssize_t n;
+
+    if (tcpx__conn_finish_sending(c))
+        return;
+    /* Input left unread would make the kernel reset all the same. */
+    while (late < DRAIN_LATE &&
+           (n = tcpx__sys_recv(c->h.fd, dropped, sizeof(dropped),
+                               MSG_DONTWAIT)) > 0)
+        late += (size_t)n;
+}
+
 int tcpx__conn_begin_close(tcpx_conn *c)
 {
-    int err = begin_close(c);
+    int evicted;
+    int err = begin_close(c, &evicted);
 
     return err ? err : finish_writing(c, TCPX_NOW);
 }
@@ -285,6 +311,7 @@ void tcpx__conn_end_ownership(tcpx_conn *c, int err)
 
 int tcpx_close(tcpx_conn *c, tcpx_time deadline)
 {
+    int evicted;
     int err;
 
     if (!c)
@@ -301,9 +328,11 @@ int tcpx_close(tcpx_conn *c, tcpx_time deadline)
     if (tcpx__conn_is_lent(c))
         return tcpx__fail_because(-EBUSY, "close", tcpx_conn_peer(c),
                                   "the server ends it after the handler");
-    err = begin_close(c);
+    err = begin_close(c, &evicted);
     if (!err)
         err = close_gracefully(c, for_canceled(deadline));
+    else if (evicted)
+        end_whole(c);
     if (err)
         tcpx__conn_fail(c, err, "close");
     tcpx__conn_end_ownership(c, err);

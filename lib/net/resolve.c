@@ -34,6 +34,7 @@ static struct {
 
 void tcpx_resolver_set(tcpx_resolver_fn *fn, void *arg)
 {
+    tcpx__lookups_prepare();
     pthread_mutex_lock(&tcpx__lookups);
     resolver.fn = fn;
     resolver.arg = arg;
@@ -403,8 +404,10 @@ static void begin(tcpx_lookup *lookup)
 int tcpx__resolve_start(struct tcpx__resolution **out, const tcpx_address *a,
                         int family)
 {
-    struct tcpx__resolution *r = tcpx__calloc(sizeof(*r));
+    struct tcpx__resolution *r = NULL;
 
+    if (tcpx__lookups_prepare() == 0)
+        r = tcpx__calloc(sizeof(*r));
     if (!r)
         return -ENOMEM;
 

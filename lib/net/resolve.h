@@ -91,6 +91,13 @@ struct tcpx_lookup {
  */
 extern pthread_mutex_t tcpx__lookups;
 
+/*
+ * Sees to it that a fork takes tcpx__lookups first, so that no child begins
+ * with a lock that a thread held which it does not have.  To be called before
+ * the lock is taken for the first time; -ENOMEM if that cannot be had.
+ */
+int tcpx__lookups_prepare(void);
+
 /* Asks getaddrinfo(3) and services(5), and answers: for a helper thread. */
 void tcpx__lookup_run(tcpx_lookup *lookup);
 

@@ -91,6 +91,12 @@ static void prepare(void)
                                    after_fork_in_child) != 0;
 }
 
+int tcpx__lookups_prepare(void)
+{
+    pthread_once(&once, prepare);
+    return pool.unusable ? -ENOMEM : 0;
+}
+
 /* The longest queued lookup, which is then running; there is one. */
 static tcpx_lookup *next_queued(void)
 {
@@ -134,8 +140,7 @@ int tcpx__pool_submit(tcpx_lookup *lookup)
 {
     int err = 0;
 
-    pthread_once(&once, prepare);
-    if (pool.unusable)
+    if (tcpx__lookups_prepare())
         return -ENOMEM;
 
     pthread_mutex_lock(&tcpx__lookups);

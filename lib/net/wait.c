@@ -95,13 +95,26 @@ static uint32_t prepare(const tcpx_waitfor *w, struct tcpx__poll_item *item)
     return ready & w->want;
 }
 
-/* Queues and tasks have no descriptor: they unpark who watches them. */
+static struct tcpx__handle *handle_of(const tcpx_waitfor *w)
+{
+    return w->kind == TCPX_WAIT_CONN       ? &w->on.conn->h
+           : w->kind == TCPX_WAIT_LISTENER ? &w->on.listener->h
+                                           : NULL;
+}
+
+/*
+ * Queues and tasks have no descriptor: they unpark who watches them.  A close
+ * of a connection or listener waits until this wait has ended, however often
+ * it has to begin anew.
+ */
 static void watch(const tcpx_waitfor *w, struct tcpx__waiter *waiter)
 {
     waiter->task = tcpx__task();
     tcpx__list_init(&waiter->in_list);
     if (!w->want)
         return;
+    if (handle_of(w))
+        tcpx__handle_use(handle_of(w));
     if (w->kind == TCPX_WAIT_QUEUE) {
         tcpx__queue_watch(w->on.queue, waiter);
     } else if (w->kind == TCPX_WAIT_TASK) {
@@ -115,6 +128,8 @@ static void unwatch(const tcpx_waitfor *w, struct tcpx__waiter *waiter)
 {
     if (!w->want)
         return;
+    if (handle_of(w))
+        tcpx__handle_unuse(handle_of(w));
     if (w->kind == TCPX_WAIT_QUEUE) {
         tcpx__queue_unwatch(w->on.queue, waiter);
     } else if (w->kind == TCPX_WAIT_TASK) {

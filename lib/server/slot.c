@@ -229,9 +229,9 @@ void tcpx__slot_cancel_in_thread(tcpx_server *s, struct tcpx__slot *slot,
     tcpx__slot_cancel(slot, code);
     /* A thread cannot be ended from outside, but its connection can: connecting
        to nobody resets it and leaves the descriptor alone. */
-    if (hard && tcpx__handle_look(&slot->conn->h)) {
+    if (hard && tcpx__handle_hold(&slot->conn->h)) {
         tcpx__sys_connect(slot->conn->h.fd, &nobody, sizeof(nobody));
-        tcpx__handle_unlook(&slot->conn->h);
+        tcpx__handle_let_go(&slot->conn->h);
     }
 }
 
