@@ -100,7 +100,7 @@ tsan)
     label=threads
     ;;
 valgrind)
-    set -- "-DTCPX_TEST_WRAPPER=valgrind;--quiet;--error-exitcode=99;--leak-check=full;--errors-for-leak-kinds=definite,indirect;--fair-sched=yes"
+    set -- "-DTCPX_TEST_WRAPPER=valgrind;--quiet;--error-exitcode=99;--leak-check=full;--show-leak-kinds=definite,indirect;--errors-for-leak-kinds=definite,indirect;--fair-sched=yes"
     export CK_TIMEOUT_MULTIPLIER=10
     label=api
     exclude=${exclude:+$exclude|}^timing\$

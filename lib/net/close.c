@@ -54,12 +54,16 @@ static int acknowledged(tcpx_conn *c)
         return err;
     if (queued == 0)
         return 1;
-    /* After a reset the count stays above 0 for ever; only the state tells. */
     err = tcpx__tcp_info_get(c->h.fd, &info);
     if (err < 0)
         return err;
     if (info.state != TCPX__TCP_CLOSE)
         return tcpx__tcp_counts_syn(c->h.fd, &info);
+    /* The last acknowledgement may have come since the count was asked for; now
+       it is final: 0 after a clean end, and above it after a reset. */
+    err = tcpx__sys_ioctl_int(c->h.fd, SIOCOUTQ, &queued);
+    if (err || queued == 0)
+        return err ? err : 1;
     err = take_error(c);
     if (!err)
         err = atomic_load(&c->read_error); /* a reader was told */
