@@ -35,8 +35,11 @@ int tcpx__flush_begin(tcpx_conn *c, tcpx_time deadline)
         return tcpx__fail_because(-EINVAL, "write", NULL,
                                   "a duration was passed as deadline; use "
                                   "tcpx_after()");
-    if (TCPX__UNLIKELY(!tcpx__task()))
+    if (TCPX__UNLIKELY(!tcpx__task())) {
+        /* What was to be sent was not, and the end must not hide that. */
+        atomic_store(&c->cut, -ENOMEM);
         return -ENOMEM;
+    }
     if (TCPX__UNLIKELY(!tcpx__conn_claim(&c->writing)))
         return tcpx__conn_fail(c, -EBUSY, "write");
     err = tcpx__handle_canceled(&c->h);
