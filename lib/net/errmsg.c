@@ -53,8 +53,8 @@ const char *tcpx_errmsg(void)
     subject = subject_of(f, buf, sizeof(buf));
     reason = reason_of(f);
     len = strlen(subject);
-    if (len && subject[len - 1] == ':')
-        len--; /* "unix:", a socket without a name, brings its own */
+    if (strcmp(subject, "unix:") == 0)
+        len--; /* a socket without a name brings the colon with it */
     size = strlen(f->operation) + len + strlen(reason) + 4;
     tcpx__free(f->message);
     f->message = tcpx__malloc(size);
