@@ -15,6 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Of a client that waits for what must come. */
+#define PATIENCE (20 * TCPX_SEC)
+
 int model_at(int i)
 {
     static const int models[MODELS] = {TCPX_ITERATIVE, TCPX_FORK, TCPX_THREAD,
@@ -216,21 +219,35 @@ int end_clients(pid_t clients)
     return WEXITSTATUS(status);
 }
 
-int dial(const char *address)
+static void set_patience(int fd, tcpx_time patience)
+{
+    const struct timeval tv = {.tv_sec = patience / TCPX_SEC,
+                               .tv_usec = patience % TCPX_SEC / TCPX_USEC};
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+}
+
+int dial_for(const char *address, tcpx_time patience)
 {
     struct sockaddr_in sin = {.sin_family = AF_INET};
-    const struct timeval patience = {.tv_sec = 20};
+    const char *colon = strrchr(address, ':');
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    sin.sin_port =
-        htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    if (connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0)
-        return fd;
-    close(fd);
-    return -1;
+    sin.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+    set_patience(fd, patience);
+    if (connect(fd, (struct sockaddr *)&sin, sizeof(sin))) {
+        close(fd);
+        return -1;
+    }
+    set_patience(fd, PATIENCE);
+    return fd;
+}
+
+int dial(const char *address)
+{
+    return dial_for(address, PATIENCE);
 }
 
 int expect_answer(int fd, const char *text)
@@ -248,10 +265,8 @@ int expect_answer(int fd, const char *text)
     return n == 0 && done == len && !memcmp(got, text, len) ? ANSWERED : LOST;
 }
 
-int ask(const char *address, const char *text)
+int ask_over(int fd, const char *text)
 {
-    int fd = dial(address);
-
     if (fd < 0)
         return NOT_CONNECTED;
     if (send(fd, text, strlen(text), 0) != (ssize_t)strlen(text) ||
@@ -260,4 +275,9 @@ int ask(const char *address, const char *text)
         return LOST;
     }
     return expect_answer(fd, text);
+}
+
+int ask(const char *address, const char *text)
+{
+    return ask_over(dial(address), text);
 }

@@ -89,10 +89,13 @@ pid_t start_clients(int (*body)(const char *address, int arg),
                     const struct serving *s, int arg);
 int end_clients(pid_t clients);
 
-/* For such a body: a connection, or -1; one request, and what became of it. */
+/* For such a body: a connection, or -1 if there was none in time; one request,
+   with a half-close, and what became of it. */
 enum { ANSWERED, NOT_CONNECTED, LOST };
+int dial_for(const char *address, tcpx_time patience);
 int dial(const char *address);
 int expect_answer(int fd, const char *text);
+int ask_over(int fd, const char *text);
 int ask(const char *address, const char *text);
 
 /* Creates a server without running it; then runs it in a thread. */
