@@ -27,6 +27,7 @@
 
 #define TCPX__WAITERS 4
 #define TCPX__BLIND_SLICE (10 * TCPX_MSEC)
+#define TCPX__BLIND_SLICES 5 /* of which each is twice the one before */
 
 /*
  * The parts of tcpx__handle.guard: who is looking, who waits, tcpx__forks when

@@ -44,6 +44,7 @@ static int thread_await(struct tcpx__handle *h, short events,
         {.fd = -1, .events = POLLIN}, /* the leash's */
         {.fd = tcpx__thread_wake_fd(t), .events = POLLIN}};
     int slot = tcpx__handle_enter(h, t, !(h->flags & TCPX__LISTENER));
+    int blind = slot < 0 || items[2].fd < 0;
     int err = 0;
 
     for (;;) {
@@ -58,9 +59,9 @@ static int thread_await(struct tcpx__handle *h, short events,
         if (err)
             break;
         items[1].fd = tcpx__thread_leash_fd(t);
-        rc = tcpx__thread_poll(
-            t, items, 3,
-            tcpx__thread_until(t, now, deadline, slot < 0 || items[2].fd < 0));
+        rc = tcpx__thread_poll(t, items, 3,
+                               tcpx__thread_until(t, now, deadline, blind));
+        blind = tcpx__thread_blinder(blind);
         if (rc < 0) {
             err = rc;
             break;

@@ -25,6 +25,10 @@ int tcpx__thread_poll(tcpx_task *t, struct pollfd *items, nfds_t n,
 tcpx_time tcpx__thread_until(const tcpx_task *t, tcpx_time now,
                              tcpx_time deadline, int blind);
 
+/* The slices grow, so that many who are blind do not keep a processor busy:
+   gives what to pass as `blind` after the next. */
+int tcpx__thread_blinder(int blind);
+
 /* Why whatever t waits in must end: 0, or a code. */
 int tcpx__thread_struck(tcpx_task *t, tcpx_time now);
 

@@ -53,9 +53,18 @@ tcpx_time tcpx__thread_until(const tcpx_task *t, tcpx_time now,
 
     if (TCPX__UNLIKELY(t->leash != NULL) && t->leash->until < until)
         until = t->leash->until;
-    if (blind && now + TCPX__BLIND_SLICE < until)
-        until = now + TCPX__BLIND_SLICE;
+    if (blind) {
+        tcpx_time slice = TCPX__BLIND_SLICE << (blind - 1);
+
+        if (now + slice < until)
+            until = now + slice;
+    }
     return until;
+}
+
+int tcpx__thread_blinder(int blind)
+{
+    return blind > 0 && blind < TCPX__BLIND_SLICES ? blind + 1 : blind;
 }
 
 int tcpx__thread_struck(tcpx_task *t, tcpx_time now)
@@ -74,7 +83,8 @@ int tcpx__thread_struck(tcpx_task *t, tcpx_time now)
 struct wait_set {
     struct pollfd *polls; /* n + 2: the leash's, and the task's own */
     int *slots;           /* of the items' handles; -1: unnamed */
-    int blind;            /* somebody who cancels could not find this task */
+    int blind;            /* somebody who cancels could not find this task:
+                             1 and more, by the slices of its wait */
 };
 
 static void enter(struct wait_set *set, tcpx_task *t,
@@ -144,6 +154,7 @@ static int wait_in_set(struct wait_set *set, tcpx_task *t,
                     : tcpx__thread_until(t, now, deadline, set->blind);
         set->polls[n].fd = tcpx__thread_leash_fd(t);
         rc = tcpx__thread_poll(t, set->polls, (nfds_t)n + 2, until);
+        set->blind = tcpx__thread_blinder(set->blind);
         if (rc < 0)
             return rc;
         ready = collect(set, items, n);
