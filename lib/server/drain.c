@@ -102,6 +102,7 @@ static void give_up_pending(tcpx_server *s)
         struct tcpx__slot *slot =
             TCPX__LIST_ENTRY(node, struct tcpx__slot, in_queue);
 
+        slot->is_cut = 1;
         tcpx__handle_cancel(&slot->conn->h, TCPX_ECANCELED);
         tcpx__slot_dispose(slot, TCPX_ECANCELED);
         tcpx__server_tell(s, TCPX_EVENT_HANDLER_ENDED, slot->error, 0,
@@ -121,9 +122,13 @@ static void give_up_closing(tcpx_server *s)
 static void cancel_all(tcpx_server *s, int hard)
 {
     for (struct tcpx__list *node = s->all.next; node != &s->all;
-         node = node->next)
-        s->model->cancel(s, TCPX__LIST_ENTRY(node, struct tcpx__slot, in_all),
-                         TCPX_ECANCELED, hard);
+         node = node->next) {
+        struct tcpx__slot *slot =
+            TCPX__LIST_ENTRY(node, struct tcpx__slot, in_all);
+
+        slot->is_cut = 1;
+        s->model->cancel(s, slot, TCPX_ECANCELED, hard);
+    }
 }
 
 static void begin_canceling(tcpx_server *s, tcpx_time now)

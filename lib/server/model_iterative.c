@@ -35,8 +35,10 @@ static int look(struct tcpx__leash *leash, tcpx_time now)
 
     if (stops)
         until = tcpx__server_stop_until(s, now);
-    if (stops > 1 || now >= until)
+    if (stops > 1 || now >= until) {
+        it->slot->is_cut = 1;
         return strike(it, TCPX_ECANCELED);
+    }
     if (tcpx__slot_is_over_limit(it->slot, now))
         return strike(it, TCPX_ELIMIT);
     leash->until = tcpx__slot_limit_at(it->slot, now);

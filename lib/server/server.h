@@ -35,7 +35,7 @@ enum tcpx__slot_state {
     TCPX__SLOT_RUNNING, /* in its handler */
     TCPX__SLOT_TAKEN,   /* the program has the connection */
     TCPX__SLOT_CLOSING, /* handler ended, waits for the client's end */
-    TCPX__SLOT_ENDED    /* outcome known, to be counted and freed */
+    TCPX__SLOT_ENDED    /* outcome known and counted, to be freed */
 };
 
 /* One client that was admitted. */
@@ -59,6 +59,7 @@ struct tcpx__slot {
     unsigned char client[8]; /* the key of its per-client count */
     uint8_t client_len;      /* 0: not counted */
     uint8_t has_thread;
+    uint8_t is_cut; /* canceled by a stop; the supervisor's */
     pthread_t thread;
     struct tcpx__child *child; /* of a fork server */
 };

@@ -195,12 +195,32 @@ void tcpx__slot_finish(struct tcpx__slot *slot, int wait)
     tcpx__slot_dispose(slot, err);
 }
 
+/* Counts how it ended, as soon as that is known. */
+static void settle(struct tcpx__slot *slot)
+{
+    static const enum tcpx__counter counters[] = {
+        [TCPX__CLOSED] = TCPX__N_CLOSED,     [TCPX__EXPIRED] = TCPX__N_EXPIRED,
+        [TCPX__FAILED] = TCPX__N_FAILED,     [TCPX__LIMITED] = TCPX__N_LIMITED,
+        [TCPX__CANCELED] = TCPX__N_CANCELED,
+    };
+    tcpx_server *s = slot->server;
+    int state = atomic_exchange(&slot->state, TCPX__SLOT_ENDED);
+
+    if (state == TCPX__SLOT_ENDED)
+        return;
+    tcpx__server_uncount(s, state == TCPX__SLOT_CLOSING ? TCPX__N_CLOSING
+                                                        : TCPX__N_ACTIVE);
+    tcpx__server_count(s, counters[slot->outcome], 1);
+}
+
 void tcpx__slot_done(struct tcpx__slot *slot)
 {
     tcpx_server *s = slot->server;
 
     if (atomic_fetch_sub(&slot->parts, 1) != 1)
         return;
+    if (slot->outcome)
+        settle(slot);
     pthread_mutex_lock(&s->lock);
     tcpx__list_append(&s->handed, &slot->in_queue);
     /* A supervisor that has room for clients needs not hear at once of one
@@ -237,23 +257,15 @@ void tcpx__slot_cancel_in_thread(tcpx_server *s, struct tcpx__slot *slot,
 
 void tcpx__slot_end(struct tcpx__slot *slot)
 {
-    static const enum tcpx__counter counters[] = {
-        [TCPX__CLOSED] = TCPX__N_CLOSED,     [TCPX__EXPIRED] = TCPX__N_EXPIRED,
-        [TCPX__FAILED] = TCPX__N_FAILED,     [TCPX__LIMITED] = TCPX__N_LIMITED,
-        [TCPX__CANCELED] = TCPX__N_CANCELED,
-    };
     tcpx_server *s = slot->server;
-    int was_closing = atomic_load(&slot->state) == TCPX__SLOT_CLOSING;
 
-    if (atomic_load(&s->stops) && slot->outcome == TCPX__CANCELED &&
-        !atomic_load(&slot->owner.aborted))
+    settle(slot);
+    if (slot->is_cut && slot->outcome == TCPX__CANCELED)
         s->cut = 1;
     tcpx__heap_remove(&s->timers, &slot->timer);
     tcpx__list_remove(&slot->in_all);
     tcpx__list_remove(&slot->in_queue);
     tcpx__admission_leave(s->admission, slot);
-    tcpx__server_uncount(s, was_closing ? TCPX__N_CLOSING : TCPX__N_ACTIVE);
-    tcpx__server_count(s, counters[slot->outcome], 1);
     tcpx__server_relieve(s);
     tcpx__slot_free(slot);
 }

@@ -23,8 +23,8 @@ START_TEST(a_client_that_says_nothing_first_is_ended)
     ck_assert(!ends_cleanly(fd));
     leave(fd);
     await_count(&s, limited, 1);
-    ck_assert_int_eq(atomic_load(&events.error), TCPX_ELIMIT);
     ck_ok(stop_serving(&s));
+    ck_assert_int_eq(atomic_load(&events.error), TCPX_ELIMIT);
     end_serving(&s);
 }
 END_TEST
