@@ -5,6 +5,7 @@
 #include "common/serving.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -38,17 +39,15 @@ static void print_stats(const tcpx_server *s)
 
     if (tcpx_server_stats(s, &n))
         return;
-    cli_error("accepted %llu, active %llu, closing %llu, closed %llu, "
-              "expired %llu, failed %llu, limited %llu, canceled %llu, "
-              "refused %llu, %llu bytes in, %llu out, up %.1f s",
-              (unsigned long long)n.accepted, (unsigned long long)n.active,
-              (unsigned long long)n.closing, (unsigned long long)n.closed,
-              (unsigned long long)n.expired, (unsigned long long)n.failed,
-              (unsigned long long)n.limited, (unsigned long long)n.canceled,
-              (unsigned long long)(n.refused_connections + n.refused_client +
-                                   n.refused_rate + n.refused_shortage),
-              (unsigned long long)n.bytes_read,
-              (unsigned long long)n.bytes_written, (double)n.uptime / TCPX_SEC);
+    cli_error("accepted %" PRIu64 ", active %" PRIu64 ", closing %" PRIu64
+              ", closed %" PRIu64 ", expired %" PRIu64 ", failed %" PRIu64
+              ", limited %" PRIu64 ", canceled %" PRIu64 ", refused %" PRIu64
+              ", %" PRIu64 " bytes in, %" PRIu64 " out, up %.1f s",
+              n.accepted, n.active, n.closing, n.closed, n.expired, n.failed,
+              n.limited, n.canceled,
+              n.refused_connections + n.refused_client + n.refused_rate +
+                  n.refused_shortage,
+              n.bytes_read, n.bytes_written, (double)n.uptime / TCPX_SEC);
 }
 
 /* A second task that prints the counts whenever SIGUSR1 comes. */

@@ -158,7 +158,7 @@ static void be_child(tcpx_server *s, struct tcpx__slot *slot,
 static int more_children(struct forks *f)
 {
     size_t n = f->page_count + 1;
-    struct page **pages = tcpx__realloc(f->pages, n * sizeof(*pages));
+    struct page **pages = tcpx__realloc(f->pages, n * sizeof(struct page *));
     struct page *page;
 
     if (!pages)

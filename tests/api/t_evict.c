@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * t_close.c - ending a connection so that the peer has all, or knows it has
+ * t_evict.c - ending a connection so that the peer has all, or knows it has
  * not.
  */
 #include <errno.h>
@@ -8,42 +8,28 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "calls.h"
 #include "pairs.h"
 #include "runner.h"
 #include "support.h"
-
-static void *read_one(void *arg)
-{
-    char byte;
-
-    return (void *)tcpx_read(arg, &byte, 1, soon());
-}
-
-/* Waits until a task sits in a read of c. */
-static void await_reader(tcpx_conn *c)
-{
-    char byte;
-
-    while (tcpx_read(c, &byte, 1, TCPX_NOW) != -EBUSY)
-        ck_ok(tcpx_sleep(tcpx_after(TCPX_MSEC)));
-}
 
 START_TEST(a_close_that_turns_a_reader_out_still_delivers_everything)
 {
     int peer;
     tcpx_conn *c = conn_open(_i, &peer);
+    struct call reader = {.kind = CALL_READ, .c = c, .deadline = soon()};
     struct collector k;
-    pthread_t reader = start_thread(read_one, c);
     size_t len = 100000;
     char *data = malloc(len);
 
     ck_assert_ptr_nonnull(data);
     fill_pattern(data, len, 0);
-    await_reader(c);
+    call_begin(&reader);
+    until_asleep(&reader);
     ck_ok(tcpx_writen(c, data, len, NULL, soon()));
     collect_start(&k, peer, len);
     ck_fails(tcpx_close(c, soon()), TCPX_ECANCELED);
-    ck_assert_int_eq((intptr_t)end_thread(reader), TCPX_ECANCELED);
+    ck_fails(call_end(&reader), TCPX_ECANCELED);
     collect_end(&k);
     ck_assert_int_eq(k.error, 0);
     ck_assert_uint_eq(k.len, len);

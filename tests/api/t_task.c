@@ -181,7 +181,7 @@ START_TEST(a_canceled_task_may_do_what_need_not_wait)
 {
     struct pair p = pair_open(_i);
     tcpx_waitfor item = TCPX_ON_CONN(p.a, TCPX_READABLE | TCPX_WRITABLE);
-    char buf[8];
+    char buf[8] = "";
 
     ck_ok(tcpx_writen(p.b, "12345678", 8, NULL, soon()));
     await_arrival(tcpx_conn_fd(p.a));
@@ -345,11 +345,14 @@ START_TEST(a_child_can_end_what_its_parents_threads_wait_on)
 {
     struct call calls[3];
     tcpx_conn *c[3];
+    char bytes[3][64];
     int peer[3];
 
     memset(calls, 0, sizeof(calls));
     for (int i = 0; i < 3; i++) {
         calls[i].kind = i == 1 ? CALL_WAIT_READABLE : CALL_READ;
+        /* What a thread holds when a child is made is lost there. */
+        calls[i].buf = bytes[i];
         calls[i].c = c[i] = conn_open(_i, &peer[i]);
         calls[i].deadline = TCPX_FOREVER;
         call_begin(&calls[i]);
