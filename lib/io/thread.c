@@ -14,10 +14,12 @@
 #include "base/util.h"
 #include "io/world.h"
 
-/* What SO_RCVTIMEO may be too long by, beside the timer wheel: two ticks of the
-   slowest clock (HZ 100).  A sleep that comes out shorter than this polls. */
+/* SO_RCVTIMEO is counted in ticks, and may end two of them late: 20 ms of the
+   slowest clock.  Times over WHEEL are kept on a wheel whose spokes are up to
+   8/63 of the time apart; below, that is within the two ticks. */
 #define TICKS (20 * TCPX_MSEC)
-#define SHORTEST_SLEEP (16 * TCPX_MSEC)
+#define WHEEL (INT64_C(1) << 27)
+#define SHORTEST_SLEEP (INT64_C(1) << 24)
 
 /*
  * Why a wait on h must end: its own cancel, or the task's, which takes a
@@ -76,12 +78,16 @@ static int thread_await(struct tcpx__handle *h, short events,
     return err;
 }
 
+/* How long a sleep of that SO_RCVTIMEO may last. */
+static tcpx_time at_worst(tcpx_time timeout)
+{
+    return timeout + TICKS + (timeout > WHEEL ? timeout / 7 : 0);
+}
+
 /*
- * Sees to it that SO_RCVTIMEO ends a receive at the deadline at the latest.
- * The kernel counts it in ticks and keeps long ones on a wheel whose spokes
- * are up to 8/63 of the time apart, so a sleep may last longer by that: it is
- * given the largest power of two that ends in time even so, and the rest of
- * the wait another one.  What is in force is changed only if it is too long or
+ * Sees to it that SO_RCVTIMEO ends a receive at the deadline at the latest: the
+ * largest power of two that ends in time even at worst, and the rest of the
+ * wait has another one.  What is in force is changed only if it is too long or
  * under a quarter of what remains.  A constant timeout then never costs a
  * system call, an absolute deadline one for each halving.
  * Returns 0, or -1 if polling must do, which is exact.
@@ -96,13 +102,14 @@ static int arm_timeout(struct tcpx__handle *h, tcpx_time left)
         if (in_force == 0)
             return 0;
     } else {
-        tcpx_time most = left - left / 8 - TICKS;
-
-        if (most < SHORTEST_SLEEP)
+        if (left < at_worst(SHORTEST_SLEEP))
             return -1;
-        if (in_force > 0 && in_force <= most && in_force >= left / 4)
+        if (in_force > 0 && in_force >= left / 4 && in_force < left &&
+            at_worst(in_force) <= left)
             return 0;
-        wanted = INT64_C(1) << (63 - __builtin_clzll((uint64_t)most));
+        wanted = INT64_C(1) << (63 - __builtin_clzll((uint64_t)left));
+        while (at_worst(wanted) > left)
+            wanted /= 2;
     }
     tv.tv_sec = (time_t)(wanted / TCPX_SEC);
     tv.tv_usec = (suseconds_t)(wanted % TCPX_SEC / TCPX_USEC);
