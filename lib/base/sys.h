@@ -68,6 +68,7 @@
     X(pipe2)                                                                   \
     X(fork)                                                                    \
     X(mmap)                                                                    \
+    X(close_range)                                                             \
     X(pidfd_open)                                                              \
     X(waitid)                                                                  \
     X(getaddrinfo)                                                             \
@@ -174,6 +175,7 @@ int tcpx__sys_pipe(int fd[2], size_t size);
 /* Processes.  A pidfd of -1 stands for a child that is known by its id only. */
 int tcpx__sys_fork(void);
 void tcpx__sys_exit(int status) __attribute__((noreturn));
+int tcpx__sys_close_range(unsigned first, unsigned last); /* -ENOSYS */
 int tcpx__sys_pidfd_open(int pid);
 void tcpx__sys_kill(int pidfd, int pid); /* SIGKILL */
 

@@ -294,7 +294,14 @@ int tcpx__conn_begin_close(tcpx_conn *c)
     int evicted;
     int err = begin_close(c, &evicted);
 
-    return err ? err : finish_writing(c, TCPX_NOW);
+    if (err)
+        return err;
+    /* Both directions are over with FIN, which close(2) sends as well: the peer
+       has finished, so that nothing can be unread. */
+    if (atomic_load(&c->peer_finished) && !atomic_load(&c->cut) &&
+        !atomic_load(&c->kept))
+        return 0;
+    return finish_writing(c, TCPX_NOW);
 }
 
 int tcpx__conn_is_incomplete(const tcpx_conn *c)

@@ -28,6 +28,9 @@
    being served come to their right in a burst. */
 #define LONGEST_BURST 16
 
+/* Clients that come alone before a second one is looked for again, at most. */
+#define LONGEST_PATIENCE 64
+
 static int is_shortage(int err)
 {
     return err == -EMFILE || err == -ENFILE || err == -ENOBUFS ||
@@ -191,6 +194,29 @@ void tcpx__server_see_queues(tcpx_server *s, tcpx_time now)
     }
 }
 
+/*
+ * How many clients to take at the next turn.  A queue that turned out empty
+ * cost an accept for nothing; after that, more and more clients must have come
+ * alone before a second one is looked for behind the first.
+ */
+static void was_empty(struct tcpx__door *door)
+{
+    door->burst = 1;
+    if (door->patience < LONGEST_PATIENCE)
+        door->patience = door->patience * 2 + 1;
+    door->alone = door->patience;
+}
+
+static void was_not_empty(struct tcpx__door *door)
+{
+    if (door->burst > 1)
+        door->patience = 0; /* it was right to look */
+    else if (door->alone-- > 0)
+        return;
+    if (door->burst < LONGEST_BURST)
+        door->burst *= 2;
+}
+
 static void take_burst(tcpx_server *s, struct tcpx__door *door)
 {
     int taken = 0;
@@ -205,14 +231,14 @@ static void take_burst(tcpx_server *s, struct tcpx__door *door)
         taken += rc == 1;
     }
     if (rc == 0) {
-        door->burst = 1; /* spare the next lonely client an empty accept */
+        was_empty(door);
         if (s->phase == TCPX__EMPTYING)
             tcpx__door_is_empty(s, door);
     } else if (rc == 1) {
-        if (door->burst < LONGEST_BURST)
-            door->burst *= 2;
-        else if (taken == LONGEST_BURST)
+        if (taken == LONGEST_BURST)
             tcpx__server_see_queues(s, tcpx__sys_now());
+        if (taken == door->burst)
+            was_not_empty(door);
     } else if (is_shortage(rc)) {
         begin_shortage(s, rc);
     } else if (rc == TCPX_ECANCELED &&

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include "net/close.h"
 #include "server/server.h"
 
 /* Without a pidfd, for the file table was full, a child is looked at so often.
@@ -100,14 +101,61 @@ static void ask_parent(tcpx_server *s)
     tcpx__sys_write(f->ask_fd, &one, sizeof(one));
 }
 
+/* Descriptors to be closed, which lie beside each other if the program did not
+   come between: a run of them costs one call, and not one for each client. */
+#define MARKS 16384
+struct marks {
+    uint64_t words[MARKS / 64];
+};
+
+static void mark(struct marks *marks, int fd)
+{
+    if (fd >= MARKS)
+        tcpx__sys_close(fd);
+    else if (fd >= 0)
+        marks->words[fd / 64] |= UINT64_C(1) << (fd % 64);
+}
+
+static int is_marked(const struct marks *marks, int fd)
+{
+    return fd < MARKS && (marks->words[fd / 64] >> (fd % 64) & 1);
+}
+
+static void close_run(int first, int last)
+{
+    if (first < last &&
+        tcpx__sys_close_range((unsigned)first, (unsigned)last) == 0)
+        return;
+    for (int fd = first; fd <= last; fd++)
+        tcpx__sys_close(fd);
+}
+
+static void close_marked(const struct marks *marks)
+{
+    for (int fd = 0; fd < MARKS; fd++) {
+        int first = fd;
+
+        if (!marks->words[fd / 64]) {
+            fd |= 63;
+            continue;
+        }
+        while (is_marked(marks, fd))
+            fd++;
+        if (fd > first)
+            close_run(first, fd - 1);
+    }
+}
+
 static void close_what_is_not_its_own(tcpx_server *s,
                                       const struct tcpx__slot *own)
 {
+    struct marks marks = {.words = {0}};
+
     for (size_t i = 0; i < s->door_count; i++) {
         if (s->doors[i].is_open)
-            tcpx__sys_close(s->doors[i].listener->h.fd);
+            mark(&marks, s->doors[i].listener->h.fd);
     }
-    tcpx__sys_close(s->watch);
+    mark(&marks, s->watch);
     for (struct tcpx__list *node = s->all.next; node != &s->all;
          node = node->next) {
         const struct tcpx__slot *slot =
@@ -115,20 +163,19 @@ static void close_what_is_not_its_own(tcpx_server *s,
 
         if (slot == own)
             continue;
-        if (slot->child)
-            tcpx__sys_close(slot->child->pidfd);
-        else
-            tcpx__sys_close(slot->conn->h.fd);
+        mark(&marks, slot->child ? slot->child->pidfd : slot->conn->h.fd);
     }
+    close_marked(&marks);
 }
 
 /* A crash must be a reset, and not look like a clean end: so it stands from
    the start, and is taken back for the graceful close. */
-static void reset_on_crash(const tcpx_conn *c, int on)
+static int reset_on_crash(const tcpx_conn *c, int on)
 {
     struct linger how = {.l_onoff = on, .l_linger = 0};
 
-    tcpx__sys_setsockopt(c->h.fd, SOL_SOCKET, SO_LINGER, &how, sizeof(how));
+    return tcpx__sys_setsockopt(c->h.fd, SOL_SOCKET, SO_LINGER, &how,
+                                sizeof(how));
 }
 
 static void be_child(tcpx_server *s, struct tcpx__slot *slot,
@@ -144,7 +191,9 @@ static void be_child(tcpx_server *s, struct tcpx__slot *slot,
     reset_on_crash(slot->conn, 1);
     tcpx__task()->leash = &errand.leash;
     tcpx__slot_handle(slot);
-    reset_on_crash(slot->conn, 0);
+    /* If it cannot be taken back, FIN has to be out before the close. */
+    if (reset_on_crash(slot->conn, 0) && !tcpx__conn_is_incomplete(slot->conn))
+        tcpx__conn_finish_sending(slot->conn);
     record->bytes_read = tcpx_conn_bytes_read(slot->conn);
     record->bytes_written = tcpx_conn_bytes_written(slot->conn);
     tcpx__slot_finish(slot, 1);

@@ -104,8 +104,9 @@ static int pool_dispatch(tcpx_server *s, struct tcpx__slot *slot)
     pthread_mutex_lock(&pool->lock);
     pool->idle--;
     tcpx__list_append(&pool->queue, &slot->in_queue);
-    pthread_cond_signal(&pool->work);
     pthread_mutex_unlock(&pool->lock);
+    /* Not before: the worker that wakes would meet the lock. */
+    pthread_cond_signal(&pool->work);
     return 0;
 }
 

@@ -113,6 +113,8 @@ struct tcpx__door {
     int is_open;
     int is_ready;    /* the last wait said so */
     int burst;       /* clients to take at a time before looking elsewhere */
+    int patience;    /* clients to come alone before a second is looked for */
+    int alone;       /* of those, how many are left */
     int filtered;    /* drops SYNs: what is queued can only become less */
     tcpx_time again; /* when an emptied queue is looked at once more */
 };
