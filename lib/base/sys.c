@@ -20,6 +20,7 @@
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "base/kernel.h"
 #include "base/sys_ask.h"
 
 #ifdef TCPX_TESTING
@@ -132,7 +133,7 @@ void tcpx__sys_close(int fd)
 ssize_t tcpx__sys_recv(int fd, void *buf, size_t len, int flags)
 {
     ASK(recv, &len);
-    return result(recv(fd, buf, len, flags));
+    return tcpx__kernel_recv(fd, buf, len, flags);
 }
 
 ssize_t tcpx__sys_recvmsg(int fd, struct msghdr *msg, int flags)
@@ -141,7 +142,13 @@ ssize_t tcpx__sys_recvmsg(int fd, struct msghdr *msg, int flags)
     return result(recvmsg(fd, msg, flags | MSG_CMSG_CLOEXEC));
 }
 
-ssize_t tcpx__sys_send(int fd, const struct iovec *iov, size_t n, int flags)
+ssize_t tcpx__sys_send(int fd, const void *buf, size_t len, int flags)
+{
+    ASK(sendmsg, &len);
+    return tcpx__kernel_send(fd, buf, len, flags | MSG_NOSIGNAL);
+}
+
+ssize_t tcpx__sys_sendmsg(int fd, const struct iovec *iov, size_t n, int flags)
 {
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
                          .msg_iovlen = n};
@@ -156,9 +163,6 @@ ssize_t tcpx__sys_send(int fd, const struct iovec *iov, size_t n, int flags)
         msg.msg_iovlen = 1;
     }
 #endif
-    if (msg.msg_iovlen == 1) /* sendmsg copies and checks the vector */
-        return result(send(fd, msg.msg_iov->iov_base, msg.msg_iov->iov_len,
-                           flags | MSG_NOSIGNAL));
     return result(sendmsg(fd, &msg, flags | MSG_NOSIGNAL));
 }
 

@@ -23,6 +23,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <time.h>
+#include "base/util.h"
 
 /* The table: every call that can fail, by its name in section 2 or 3. */
 #define TCPX__SYS_CALLS(X)                                                     \
@@ -104,7 +105,7 @@ char *tcpx__strdup(const char *s);
 int64_t tcpx__sys_now(void); /* CLOCK_MONOTONIC in ns */
 
 /* When the library was loaded: a positive deadline before it is a duration. */
-extern int64_t tcpx__sys_started;
+extern int64_t tcpx__sys_started TCPX__HIDDEN;
 
 static inline int tcpx__is_duration(int64_t deadline)
 {
@@ -122,7 +123,8 @@ int tcpx__sys_shutdown(int fd, int how);
 void tcpx__sys_close(int fd); /* negative is nothing; once, whatever it says */
 ssize_t tcpx__sys_recv(int fd, void *buf, size_t len, int flags);
 ssize_t tcpx__sys_recvmsg(int fd, struct msghdr *msg, int flags);
-ssize_t tcpx__sys_send(int fd, const struct iovec *iov, size_t n, int flags);
+ssize_t tcpx__sys_send(int fd, const void *buf, size_t len, int flags);
+ssize_t tcpx__sys_sendmsg(int fd, const struct iovec *iov, size_t n, int flags);
 ssize_t tcpx__sys_sendfile(int out, int in, int64_t *offset, size_t len);
 ssize_t tcpx__sys_splice(int in, int out, size_t len, unsigned flags);
 int tcpx__sys_getsockopt(int fd, int level, int name, void *value,

@@ -14,10 +14,7 @@
 /* A thread runs in the world of lib/io/thread.c until a core says otherwise. */
 extern const struct tcpx__world tcpx__world_thread;
 
-/* initial-exec: one load in place of a call; 8 bytes fit into the space that
-   glibc keeps for libraries that are loaded late. */
-static _Thread_local tcpx_task *current
-    __attribute__((tls_model("initial-exec")));
+_Thread_local tcpx_task *tcpx__task_current;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
@@ -36,7 +33,7 @@ void tcpx__task_end_running(tcpx_task *t)
 
 static void thread_ends(void *arg)
 {
-    current = NULL;
+    tcpx__task_current = NULL;
     tcpx__task_end_running(arg);
 }
 
@@ -50,10 +47,10 @@ static void renew_after_fork(void)
     uint32_t forks = atomic_fetch_add(&tcpx__forks, 1) + 1;
 
     atomic_store(&tcpx__claim_mark, (uint8_t)(forks % UINT8_MAX + 1));
-    if (!current)
+    if (!tcpx__task_current)
         return;
-    atomic_store(&current->lookers, 0);
-    tcpx__sys_close(atomic_exchange(&current->wake_fd, -1));
+    atomic_store(&tcpx__task_current->lookers, 0);
+    tcpx__sys_close(atomic_exchange(&tcpx__task_current->wake_fd, -1));
 }
 
 static void prepare_process(void)
@@ -62,7 +59,7 @@ static void prepare_process(void)
     pthread_atfork(NULL, NULL, renew_after_fork);
 }
 
-static tcpx_task *adopt_thread(void)
+tcpx_task *tcpx__task_adopt_thread(void)
 {
     tcpx_task *t;
 
@@ -82,15 +79,8 @@ int tcpx__task_begin_thread(tcpx_task *t)
     int err = -pthread_setspecific(key, t);
 
     if (!err)
-        current = t;
+        tcpx__task_current = t;
     return err;
-}
-
-tcpx_task *tcpx__task(void)
-{
-    tcpx_task *t = current;
-
-    return TCPX__LIKELY(t != NULL) ? t : adopt_thread();
 }
 
 tcpx_task *tcpx__task_new(const struct tcpx__world *world)
@@ -109,7 +99,7 @@ tcpx_task *tcpx__task_new(const struct tcpx__world *world)
 
 void tcpx__task_set(tcpx_task *t)
 {
-    current = t;
+    tcpx__task_current = t;
 }
 
 void tcpx__task_retain(tcpx_task *t)
@@ -131,9 +121,9 @@ void tcpx__task_drop(tcpx_task *t)
     tcpx__free(t);
 }
 
-void tcpx__task_settle(tcpx_task *t)
+void tcpx__task_settle_slowly(tcpx_task *t)
 {
-    while (TCPX__UNLIKELY(atomic_load(&t->lookers) != 0))
+    while (atomic_load(&t->lookers) != 0)
         tcpx__sys_yield();
 }
 

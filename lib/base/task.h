@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <tcpx/base.h>
 #include "base/list.h"
+#include "base/util.h"
 
 struct tcpx__handle;
 struct tcpx__world;
@@ -114,10 +115,26 @@ struct tcpx_task {
 typedef struct tcpx_task tcpx_task;
 
 /*
+ * What runs here, or NULL before a thread's first call.  initial-exec: one load
+ * in place of a call; 8 bytes fit into the space that glibc keeps for libraries
+ * that are loaded late.
+ */
+extern _Thread_local tcpx_task *tcpx__task_current TCPX__HIDDEN
+    __attribute__((tls_model("initial-exec")));
+
+/* Makes the calling thread a task; NULL if memory ran out. */
+tcpx_task *tcpx__task_adopt_thread(void);
+
+/*
  * The calling task, made on demand; NULL if memory ran out.  The pointer may be
  * kept while the task runs.
  */
-tcpx_task *tcpx__task(void);
+static inline tcpx_task *tcpx__task(void)
+{
+    tcpx_task *t = tcpx__task_current;
+
+    return TCPX__LIKELY(t != NULL) ? t : tcpx__task_adopt_thread();
+}
 
 /* A new task with one reference, for a flow of control that is not running. */
 tcpx_task *tcpx__task_new(const struct tcpx__world *world);
@@ -136,17 +153,23 @@ void tcpx__task_retain(tcpx_task *t);
 void tcpx__task_drop(tcpx_task *t);
 
 /* Waits until nobody who cancels or unparks is looking at the task. */
-void tcpx__task_settle(tcpx_task *t);
+void tcpx__task_settle_slowly(tcpx_task *t);
+
+static inline void tcpx__task_settle(tcpx_task *t)
+{
+    if (TCPX__UNLIKELY(atomic_load(&t->lookers) != 0))
+        tcpx__task_settle_slowly(t);
+}
 
 /* How often this process and those before it forked: it tells a child which
    of what it copied were the doings of threads that it does not have. */
-extern _Atomic uint32_t tcpx__forks;
+extern _Atomic uint32_t tcpx__forks TCPX__HIDDEN;
 
 /*
  * What a claim is marked with: not 0, and not what a claim was marked with
  * before this process forked off.
  */
-extern _Atomic uint8_t tcpx__claim_mark;
+extern _Atomic uint8_t tcpx__claim_mark TCPX__HIDDEN;
 
 /*
  * Records a failure of the calling task and returns err.  operation must be a

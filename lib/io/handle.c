@@ -13,7 +13,6 @@ void tcpx__handle_init(struct tcpx__handle *h, int fd, unsigned flags)
 {
     h->fd = fd;
     atomic_init(&h->flags, (uint8_t)flags);
-    atomic_init(&h->mistrust, 0);
     atomic_init(&h->canceled, 0);
     atomic_init(&h->guard, 0);
     h->spin = 0;
@@ -58,9 +57,7 @@ int tcpx__handle_in_use(const struct tcpx__handle *h)
 /* Whether a reader may be asleep in recv(2), where only the socket wakes it. */
 static int sleeps_in_recv(const struct tcpx__handle *h)
 {
-    return !tcpx__handle_is_shared(h) &&
-           !(atomic_load_explicit(&h->flags, memory_order_relaxed) &
-             TCPX__LISTENER);
+    return !tcpx__handle_is_shared(h) && !tcpx__handle_has(h, TCPX__LISTENER);
 }
 
 void tcpx__handle_cancel(struct tcpx__handle *h, int code)

@@ -42,20 +42,21 @@
 #define TCPX__CLOSING (UINT64_C(1) << 63)
 
 /* Bits of tcpx__handle.flags.  All are set before the handle is shared, but
-   TCPX__NONBLOCK, which the first sendfile adds. */
+   TCPX__NONBLOCK, which the first sendfile adds, and TCPX__MISTRUST, which a
+   reader does. */
 enum tcpx__handle_flags {
     /* The open file is shared with who knows whom: no timeouts, no
        O_NONBLOCK, no shutdown(2) to wake a reader. */
     TCPX__SHARED = 1,
     TCPX__UNIX = 2,     /* AF_UNIX */
     TCPX__LISTENER = 4, /* accepts; O_NONBLOCK */
-    TCPX__NONBLOCK = 8  /* O_NONBLOCK is set on the open file */
+    TCPX__NONBLOCK = 8, /* O_NONBLOCK is set on the open file */
+    TCPX__MISTRUST = 16 /* another holder changed a timeout of ours */
 };
 
 struct tcpx__handle {
     int fd;
     _Atomic uint8_t flags;
-    _Atomic uint8_t mistrust; /* another holder changed a timeout of ours */
     _Atomic int16_t canceled; /* 0, or the code that waits end with */
     uint32_t spin;            /* ns to try before sleeping */
     uint32_t forks;           /* tcpx__forks when it was made */
@@ -125,15 +126,23 @@ static inline void tcpx__handle_let_go(struct tcpx__handle *h)
     atomic_fetch_sub(&h->guard, TCPX__LOOKER);
 }
 
-/*
- * Whether the open file is shared: with who knows whom, or with the process
- * that this one forked off from, which remembers what timeout is in force.
- */
+/* Whether one of these flags is set. */
+static inline int tcpx__handle_has(const struct tcpx__handle *h, unsigned flags)
+{
+    return (atomic_load_explicit(&h->flags, memory_order_relaxed) & flags) != 0;
+}
+
+/* Whether it was made in the process that this one forked off from, which has
+   the open file too and remembers what timeout is in force. */
+static inline int tcpx__handle_is_inherited(const struct tcpx__handle *h)
+{
+    return h->forks != atomic_load_explicit(&tcpx__forks, memory_order_relaxed);
+}
+
+/* Whether the open file is shared: with who knows whom, or by a fork(2). */
 static inline int tcpx__handle_is_shared(const struct tcpx__handle *h)
 {
-    return (atomic_load_explicit(&h->flags, memory_order_relaxed) &
-            TCPX__SHARED) ||
-           h->forks != atomic_load_explicit(&tcpx__forks, memory_order_relaxed);
+    return tcpx__handle_has(h, TCPX__SHARED) || tcpx__handle_is_inherited(h);
 }
 
 static inline int tcpx__handle_canceled(const struct tcpx__handle *h)

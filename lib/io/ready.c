@@ -47,21 +47,39 @@ ssize_t tcpx__ready_recv(struct tcpx__handle *h, void *buf, size_t len,
     }
 }
 
+/* One part is what most writes are, and sendmsg(2) would copy the vector. */
+static inline ssize_t try_send(struct tcpx__handle *h, const struct iovec *iov,
+                               size_t n)
+{
+    if (TCPX__LIKELY(n == 1))
+        return tcpx__sys_send(h->fd, iov->iov_base, iov->iov_len, MSG_DONTWAIT);
+    return tcpx__sys_sendmsg(h->fd, iov, n, MSG_DONTWAIT);
+}
+
+/* What follows a try to send that gave `sent`. */
+static TCPX__APART ssize_t send_on(struct tcpx__handle *h,
+                                   const struct iovec *iov, size_t n,
+                                   tcpx_time deadline, ssize_t sent)
+{
+    for (;;) {
+        int err = 0;
+
+        if (must_wait(sent))
+            err = await(h, POLLOUT, deadline);
+        else if (sent != -EINTR)
+            return sent;
+        if (err)
+            return err;
+        sent = try_send(h, iov, n);
+    }
+}
+
 ssize_t tcpx__ready_send(struct tcpx__handle *h, const struct iovec *iov,
                          size_t n, tcpx_time deadline)
 {
-    for (;;) {
-        ssize_t sent = tcpx__sys_send(h->fd, iov, n, MSG_DONTWAIT);
-        int err;
+    ssize_t sent = try_send(h, iov, n);
 
-        if (sent == -EINTR)
-            continue;
-        if (!must_wait(sent))
-            return sent;
-        err = await(h, POLLOUT, deadline);
-        if (err)
-            return err;
-    }
+    return TCPX__LIKELY(sent > 0) ? sent : send_on(h, iov, n, deadline, sent);
 }
 
 /*

@@ -79,33 +79,42 @@ static int thread_await(struct tcpx__handle *h, short events,
 }
 
 /* How long a sleep of that SO_RCVTIMEO may last. */
-static tcpx_time at_worst(tcpx_time timeout)
+static inline tcpx_time at_worst(tcpx_time timeout)
 {
     return timeout + TICKS + (timeout > WHEEL ? timeout / 7 : 0);
 }
 
 /*
+ * Whether the SO_RCVTIMEO in force will do for a wait of `left`, which is not
+ * TCPX_FOREVER.  It is changed only if it is too long or under a quarter of
+ * what remains: a constant timeout then never costs a system call, an absolute
+ * deadline one for each halving.
+ */
+static inline int is_armed(const struct tcpx__handle *h, tcpx_time left)
+{
+    int64_t in_force = h->receive_timeout; /* 0: none, -1: unknown */
+
+    return in_force > 0 && in_force >= left / 4 && in_force < left &&
+           at_worst(in_force) <= left;
+}
+
+/*
  * Sees to it that SO_RCVTIMEO ends a receive at the deadline at the latest: the
  * largest power of two that ends in time even at worst, and the rest of the
- * wait has another one.  What is in force is changed only if it is too long or
- * under a quarter of what remains.  A constant timeout then never costs a
- * system call, an absolute deadline one for each halving.
- * Returns 0, or -1 if polling must do, which is exact.
+ * wait has another one.  Returns 0, or -1 if polling must do, which is exact.
  */
 static int arm_timeout(struct tcpx__handle *h, tcpx_time left)
 {
-    int64_t in_force = h->receive_timeout;
     int64_t wanted = 0;
     struct timeval tv;
 
     if (left == TCPX_FOREVER) {
-        if (in_force == 0)
+        if (h->receive_timeout == 0)
             return 0;
     } else {
         if (left < at_worst(SHORTEST_SLEEP))
             return -1;
-        if (in_force > 0 && in_force >= left / 4 && in_force < left &&
-            at_worst(in_force) <= left)
+        if (is_armed(h, left))
             return 0;
         wanted = INT64_C(1) << (63 - __builtin_clzll((uint64_t)left));
         while (at_worst(wanted) > left)
@@ -146,31 +155,50 @@ static ssize_t spin(struct tcpx__handle *h, void *buf, size_t len,
  * One recv(2) that sleeps.  The task names itself where a cancel of it looks;
  * a cancel of h needs no name here, for SHUT_RD ends the call.
  */
-static ssize_t recv_asleep(struct tcpx__handle *h, tcpx_task *t, void *buf,
-                           size_t len)
+static inline ssize_t recv_asleep(struct tcpx__handle *h, tcpx_task *t,
+                                  void *buf, size_t len)
 {
+    int flags = 0;
     ssize_t n;
 
     atomic_store(&t->waiting, h);
     if (TCPX__UNLIKELY(atomic_load(&t->canceled)))
-        n = tcpx__sys_recv(h->fd, buf, len, MSG_DONTWAIT);
-    else
-        n = tcpx__sys_recv(h->fd, buf, len, 0);
-    if (TCPX__UNLIKELY(n == -EAGAIN && atomic_load(&t->canceled)))
-        tcpx__handle_cancel(h, atomic_load(&t->canceled));
+        flags = MSG_DONTWAIT;
+    n = tcpx__sys_recv(h->fd, buf, len, flags);
     atomic_store(&t->waiting, NULL);
     tcpx__task_settle(t);
     return n;
 }
 
-static ssize_t thread_recv(struct tcpx__handle *h, void *buf, size_t len,
-                           tcpx_time deadline)
+/* What a sleep that gave no bytes says; a task that was canceled takes h
+   along. */
+static ssize_t recv_says(struct tcpx__handle *h, tcpx_task *t, ssize_t n)
+{
+    int canceled = n == -EAGAIN ? atomic_load(&t->canceled) : 0;
+
+    if (canceled)
+        tcpx__handle_cancel(h, canceled);
+    return tcpx__recv_verdict(h, n);
+}
+
+/* Whether t may sleep in recv(2) on h: nobody else has the open file, it is as
+   it was left, and t has nothing to look at meanwhile. */
+static inline int may_sleep(const struct tcpx__handle *h, const tcpx_task *t)
+{
+    return !tcpx__handle_has(h,
+                             TCPX__SHARED | TCPX__NONBLOCK | TCPX__MISTRUST) &&
+           !tcpx__handle_is_inherited(h) && !t->leash;
+}
+
+/* A receive that has something to prepare, or to find out about. */
+static TCPX__APART ssize_t recv_with_care(struct tcpx__handle *h, void *buf,
+                                          size_t len, tcpx_time deadline)
 {
     tcpx_task *t = tcpx__task();
     tcpx_time left = TCPX_FOREVER;
     tcpx_time now = 0;
 
-    if (TCPX__UNLIKELY(h->spin != 0) && deadline > 0) {
+    if (h->spin != 0 && deadline > 0) {
         ssize_t n = spin(h, buf, len, deadline);
 
         if (n != -EAGAIN)
@@ -179,8 +207,7 @@ static ssize_t thread_recv(struct tcpx__handle *h, void *buf, size_t len,
     for (;;) {
         ssize_t n;
 
-        if (tcpx__handle_is_shared(h) || (h->flags & TCPX__NONBLOCK) ||
-            h->mistrust || t->leash || deadline <= 0)
+        if (!may_sleep(h, t) || deadline <= 0)
             return tcpx__ready_recv(h, buf, len, deadline);
         if (deadline != TCPX_FOREVER) {
             now = tcpx__sys_now();
@@ -188,15 +215,61 @@ static ssize_t thread_recv(struct tcpx__handle *h, void *buf, size_t len,
         }
         if (arm_timeout(h, left))
             return tcpx__ready_recv(h, buf, len, deadline);
-        n = tcpx__recv_verdict(h, recv_asleep(h, t, buf, len));
+        n = recv_says(h, t, recv_asleep(h, t, buf, len));
         if (n != -EAGAIN && n != -EINTR)
             return n;
         /* Far too early: whoever shares the socket changed its timeout, or
            made it non-blocking. */
         if (n == -EAGAIN && (deadline == TCPX_FOREVER ||
                              tcpx__sys_now() - now < h->receive_timeout / 2))
-            h->mistrust = 1;
+            atomic_fetch_or(&h->flags, TCPX__MISTRUST);
     }
+}
+
+/* What follows a receive that gave no bytes: its result, or another one. */
+static TCPX__APART ssize_t recv_gave_none(struct tcpx__handle *h, void *buf,
+                                          size_t len, tcpx_time deadline,
+                                          ssize_t n)
+{
+    n = recv_says(h, tcpx__task_current, n);
+    if (n != -EAGAIN && n != -EINTR)
+        return n;
+    return recv_with_care(h, buf, len, deadline);
+}
+
+static TCPX__APART ssize_t recv_until(struct tcpx__handle *h, void *buf,
+                                      size_t len, tcpx_time deadline)
+{
+    tcpx_task *t = tcpx__task_current;
+    ssize_t n;
+
+    if (TCPX__UNLIKELY(deadline <= 0 || h->spin != 0 || !may_sleep(h, t) ||
+                       !is_armed(h, deadline - tcpx__sys_now())))
+        return recv_with_care(h, buf, len, deadline);
+    n = recv_asleep(h, t, buf, len);
+    return TCPX__LIKELY(n > 0) ? n : recv_gave_none(h, buf, len, deadline, n);
+}
+
+static TCPX__APART ssize_t recv_forever(struct tcpx__handle *h, void *buf,
+                                        size_t len)
+{
+    tcpx_task *t = tcpx__task_current;
+    ssize_t n;
+
+    if (TCPX__UNLIKELY(h->receive_timeout != 0 || h->spin != 0 ||
+                       !may_sleep(h, t)))
+        return recv_with_care(h, buf, len, TCPX_FOREVER);
+    n = recv_asleep(h, t, buf, len);
+    return TCPX__LIKELY(n > 0) ? n
+                               : recv_gave_none(h, buf, len, TCPX_FOREVER, n);
+}
+
+/* The two are apart, for each needs fewer registers than both in one. */
+static ssize_t thread_recv(struct tcpx__handle *h, void *buf, size_t len,
+                           tcpx_time deadline)
+{
+    return deadline == TCPX_FOREVER ? recv_forever(h, buf, len)
+                                    : recv_until(h, buf, len, deadline);
 }
 
 /* Sleeps until the count of wakes is no longer `wakes`, or until then. */

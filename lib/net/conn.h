@@ -9,6 +9,7 @@
 #ifndef TCPX_NET_CONN_H
 #define TCPX_NET_CONN_H
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -149,20 +150,80 @@ static inline void tcpx__conn_unclaim(_Atomic uint8_t *direction)
     atomic_store_explicit(direction, 0, memory_order_release);
 }
 
+/* Records a failure about c and returns it. */
+TCPX__COLD int tcpx__conn_fail(const tcpx_conn *c, int err,
+                               const char *operation);
+
+/* Why a read or write cannot begin: a duration as deadline, or no task. */
+TCPX__COLD int tcpx__read_refuse(tcpx_time deadline);
+TCPX__COLD int tcpx__write_refuse(tcpx_conn *c, tcpx_time deadline);
+
 /*
  * Begins and ends a read or write: checks the deadline, claims the direction
  * (-EBUSY), tells a cancel.  Each begin that returned 0 needs its end, which
  * returns `result`, having recorded it as a failure of `operation` if it is.
  */
-int tcpx__read_begin(tcpx_conn *c, tcpx_time deadline);
-ssize_t tcpx__read_end(tcpx_conn *c, ssize_t result, const char *operation);
-int tcpx__write_begin(tcpx_conn *c, tcpx_time deadline);
-/* For a flush: after a half-close too, when there is no more to write. */
-int tcpx__flush_begin(tcpx_conn *c, tcpx_time deadline);
-ssize_t tcpx__write_end(tcpx_conn *c, ssize_t result, const char *operation);
+static inline ssize_t tcpx__read_end(tcpx_conn *c, ssize_t result,
+                                     const char *operation)
+{
+    if (TCPX__UNLIKELY(result < 0))
+        tcpx__conn_fail(c, (int)result, operation);
+    tcpx__conn_unclaim(&c->reading);
+    return result;
+}
 
-/* Records a failure about c and returns it. */
-int tcpx__conn_fail(const tcpx_conn *c, int err, const char *operation);
+static inline int tcpx__read_begin(tcpx_conn *c, tcpx_time deadline)
+{
+    int canceled;
+
+    if (TCPX__UNLIKELY(tcpx__is_duration(deadline) || !tcpx__task()))
+        return tcpx__read_refuse(deadline);
+    if (TCPX__UNLIKELY(!tcpx__conn_claim(&c->reading)))
+        return tcpx__conn_fail(c, -EBUSY, "read");
+    canceled = tcpx__handle_canceled(&c->h);
+    if (TCPX__UNLIKELY(canceled))
+        return (int)tcpx__read_end(c, canceled, "read");
+    return 0;
+}
+
+static inline ssize_t tcpx__write_end(tcpx_conn *c, ssize_t result,
+                                      const char *operation)
+{
+    if (TCPX__UNLIKELY(result < 0))
+        tcpx__conn_fail(c, (int)result, operation);
+    tcpx__conn_unclaim(&c->writing);
+    return result;
+}
+
+/* For a flush: after a half-close too, when there is no more to write. */
+static inline int tcpx__flush_begin(tcpx_conn *c, tcpx_time deadline)
+{
+    int err;
+
+    if (TCPX__UNLIKELY(tcpx__is_duration(deadline) || !tcpx__task()))
+        return tcpx__write_refuse(c, deadline);
+    if (TCPX__UNLIKELY(!tcpx__conn_claim(&c->writing)))
+        return tcpx__conn_fail(c, -EBUSY, "write");
+    err = tcpx__handle_canceled(&c->h);
+    if (TCPX__LIKELY(!err))
+        err = atomic_load_explicit(&c->write_error, memory_order_relaxed);
+    if (TCPX__UNLIKELY(err != 0))
+        return (int)tcpx__write_end(c, err, "write");
+    return 0;
+}
+
+static inline int tcpx__write_begin(tcpx_conn *c, tcpx_time deadline)
+{
+    int err = tcpx__flush_begin(c, deadline);
+
+    if (TCPX__UNLIKELY(err != 0))
+        return err;
+    /* Our own half-close is nothing to latch. */
+    if (TCPX__UNLIKELY(
+            atomic_load_explicit(&c->finished, memory_order_relaxed)))
+        return (int)tcpx__write_end(c, -EPIPE, "write");
+    return 0;
+}
 
 /*
  * Receives past the buffer, at most TCPX__AT_ONCE bytes, latching what is
@@ -275,7 +336,14 @@ static inline void tcpx__conn_cut(tcpx_conn *c, int err)
 }
 
 /* Sends what a printf or frame left behind.  0 once nothing is kept. */
-int tcpx__conn_send_kept(tcpx_conn *c, tcpx_time deadline);
+TCPX__APART int tcpx__conn_send_kept_now(tcpx_conn *c, tcpx_time deadline);
+
+static inline int tcpx__conn_send_kept(tcpx_conn *c, tcpx_time deadline)
+{
+    if (TCPX__LIKELY(!atomic_load_explicit(&c->kept, memory_order_relaxed)))
+        return 0;
+    return tcpx__conn_send_kept_now(c, deadline);
+}
 
 /*
  * Sends all the parts, what is kept first; *done, which begins at 0, counts

@@ -39,33 +39,16 @@ void tcpx__conn_latch_read(tcpx_conn *c, int err)
     atomic_compare_exchange_strong(&c->read_error, &none, (int16_t)err);
 }
 
-int tcpx__read_begin(tcpx_conn *c, tcpx_time deadline)
+int tcpx__read_refuse(tcpx_time deadline)
 {
-    int canceled;
-
-    if (TCPX__UNLIKELY(tcpx__is_duration(deadline)))
+    if (tcpx__is_duration(deadline))
         return tcpx__fail_because(-EINVAL, "read", NULL,
                                   "a duration was passed as deadline; use "
                                   "tcpx_after()");
-    if (TCPX__UNLIKELY(!tcpx__task()))
-        return -ENOMEM;
-    if (TCPX__UNLIKELY(!tcpx__conn_claim(&c->reading)))
-        return tcpx__conn_fail(c, -EBUSY, "read");
-    canceled = tcpx__handle_canceled(&c->h);
-    if (TCPX__UNLIKELY(canceled))
-        return (int)tcpx__read_end(c, canceled, "read");
-    return 0;
+    return -ENOMEM;
 }
 
-ssize_t tcpx__read_end(tcpx_conn *c, ssize_t result, const char *operation)
-{
-    if (TCPX__UNLIKELY(result < 0))
-        tcpx__conn_fail(c, (int)result, operation);
-    tcpx__conn_unclaim(&c->reading);
-    return result;
-}
-
-static void count_read(tcpx_conn *c, size_t n)
+static inline void count_read(tcpx_conn *c, size_t n)
 {
     /* One task writes it, so that a plain add will do; others only look. */
     uint64_t sum =
@@ -75,7 +58,7 @@ static void count_read(tcpx_conn *c, size_t n)
 }
 
 /* What recv 0 or an error means for every read from now on. */
-static ssize_t receive_ended(tcpx_conn *c, ssize_t n)
+static TCPX__APART ssize_t receive_ended(tcpx_conn *c, ssize_t n)
 {
     int reset;
 
@@ -95,43 +78,62 @@ static ssize_t receive_ended(tcpx_conn *c, ssize_t n)
     return 0;
 }
 
-/* What there is to say before the kernel is asked: 1 to ask it, else the
-   result. */
-static int before_receive(tcpx_conn *c, tcpx_time deadline)
+/* Whether the kernel is to be asked for more: no end, nothing under way. */
+static inline int is_open(tcpx_conn *c)
+{
+    return !atomic_load_explicit(&c->read_error, memory_order_relaxed) &&
+           !atomic_load_explicit(&c->peer_finished, memory_order_relaxed) &&
+           !atomic_load_explicit(&c->connecting, memory_order_relaxed);
+}
+
+/* What a read of one that is not gives; 1 once it is. */
+static TCPX__COLD int settle(tcpx_conn *c, tcpx_time deadline)
 {
     int err = atomic_load_explicit(&c->read_error, memory_order_relaxed);
 
-    if (TCPX__UNLIKELY(err != 0))
+    if (err || atomic_load_explicit(&c->peer_finished, memory_order_relaxed))
         return err;
-    if (TCPX__UNLIKELY(
-            atomic_load_explicit(&c->peer_finished, memory_order_relaxed)))
-        return 0;
-    if (TCPX__UNLIKELY(
-            atomic_load_explicit(&c->connecting, memory_order_relaxed))) {
-        err = tcpx__conn_settle_connect(c, deadline);
-        if (err)
-            return err;
-    }
-    return 1;
+    err = tcpx__conn_settle_connect(c, deadline);
+    return err ? err : 1;
 }
 
-ssize_t tcpx__conn_receive(tcpx_conn *c, void *buf, size_t len,
-                           tcpx_time deadline)
+static inline ssize_t receive(tcpx_conn *c, void *buf, size_t len,
+                              tcpx_time deadline)
 {
-    ssize_t n = before_receive(c, deadline);
+    ssize_t n;
 
-    if (TCPX__UNLIKELY(n <= 0))
-        return n;
+    if (TCPX__UNLIKELY(!is_open(c))) {
+        n = settle(c, deadline);
+        if (n <= 0)
+            return n;
+    }
     if (TCPX__UNLIKELY(len > TCPX__AT_ONCE))
         len = TCPX__AT_ONCE;
     n = tcpx__world()->recv(&c->h, buf, len, deadline);
     return TCPX__LIKELY(n > 0) ? n : receive_ended(c, n);
 }
 
+/* The same for what goes straight to the program. */
+static inline ssize_t receive_counted(tcpx_conn *c, void *buf, size_t len,
+                                      tcpx_time deadline)
+{
+    ssize_t n = receive(c, buf, len, deadline);
+
+    if (TCPX__LIKELY(n > 0))
+        count_read(c, (size_t)n);
+    return n;
+}
+
+ssize_t tcpx__conn_receive(tcpx_conn *c, void *buf, size_t len,
+                           tcpx_time deadline)
+{
+    return receive(c, buf, len, deadline);
+}
+
 ssize_t tcpx__conn_receive_into(tcpx_conn *c, int pipe, size_t len,
                                 tcpx_time deadline)
 {
-    ssize_t n = before_receive(c, deadline);
+    ssize_t n = is_open(c) ? 1 : settle(c, deadline);
 
     if (n <= 0)
         return n;
@@ -253,45 +255,79 @@ ssize_t tcpx_read(tcpx_conn *c, void *buf, size_t len, tcpx_time deadline)
     err = tcpx__read_begin(c, deadline);
     if (err)
         return err;
-    n = (ssize_t)tcpx__conn_take(c, buf, len);
-    if (n == 0) {
-        n = tcpx__conn_receive(c, buf, len, deadline);
-        if (n > 0)
-            count_read(c, (size_t)n);
-    }
+    n = TCPX__UNLIKELY(tcpx__conn_buffered(c))
+            ? (ssize_t)tcpx__conn_take(c, buf, len)
+            : receive_counted(c, buf, len, deadline);
     return tcpx__read_end(c, n, "read");
+}
+
+/* What follows a receive of readn's that gave n: more of them, up to the
+   result. */
+static TCPX__APART int read_rest(tcpx_conn *c, char *buf, size_t len,
+                                 size_t *done, ssize_t n, tcpx_time deadline)
+{
+    for (;;) {
+        int err;
+
+        if (n <= 0)
+            return n < 0 ? (int)n : *done ? TCPX_ETRUNC : TCPX_EOF;
+        *done += (size_t)n;
+        if (*done == len)
+            return 0;
+        err = tcpx__conn_go_on(c, deadline);
+        if (err)
+            return err;
+        n = receive_counted(c, buf + *done, len - *done, deadline);
+    }
+}
+
+/* A readn for which something lies in the buffer. */
+static TCPX__APART int read_buffered(tcpx_conn *c, char *buf, size_t len,
+                                     size_t *done, tcpx_time deadline)
+{
+    ssize_t n;
+
+    *done = tcpx__conn_take(c, buf, len);
+    if (*done == len)
+        return 0;
+    n = receive_counted(c, buf + *done, len - *done, deadline);
+    return read_rest(c, buf, len, done, n, deadline);
+}
+
+/* What is asked for mostly comes in one piece, straight from the kernel. */
+static inline int readn(tcpx_conn *c, char *buf, size_t len, size_t *done,
+                        tcpx_time deadline)
+{
+    int err = tcpx__read_begin(c, deadline);
+    ssize_t n;
+
+    if (TCPX__UNLIKELY(err))
+        return err;
+    if (TCPX__UNLIKELY(tcpx__conn_buffered(c))) {
+        err = read_buffered(c, buf, len, done, deadline);
+    } else {
+        n = receive_counted(c, buf, len, deadline);
+        if (TCPX__LIKELY(n == (ssize_t)len))
+            *done = len;
+        else
+            err = read_rest(c, buf, len, done, n, deadline);
+    }
+    return (int)tcpx__read_end(c, err, "readn");
 }
 
 int tcpx_readn(tcpx_conn *c, void *buf, size_t len, size_t *done,
                tcpx_time deadline)
 {
-    size_t got;
+    size_t got = 0;
     int err;
 
-    if (done)
-        *done = 0;
     if (TCPX__UNLIKELY(!c || !buf || len == 0 || len > SSIZE_MAX))
-        return tcpx__fail(-EINVAL, "readn", NULL);
-    err = tcpx__read_begin(c, deadline);
-    if (err)
-        return err;
-    got = tcpx__conn_take(c, buf, len);
-    while (got < len && !err) {
-        ssize_t n =
-            tcpx__conn_receive(c, (char *)buf + got, len - got, deadline);
-
-        if (n <= 0) {
-            err = n < 0 ? (int)n : got ? TCPX_ETRUNC : TCPX_EOF;
-            break;
-        }
-        got += (size_t)n;
-        count_read(c, (size_t)n);
-        if (got < len)
-            err = tcpx__conn_go_on(c, deadline);
-    }
+        err = tcpx__fail(-EINVAL, "readn", NULL);
+    else
+        err = readn(c, buf, len, &got, deadline);
     if (done)
         *done = got;
-    return (int)tcpx__read_end(c, err, "readn");
+    return err;
 }
 
 ssize_t tcpx_peek(tcpx_conn *c, void *buf, size_t len, tcpx_time deadline)

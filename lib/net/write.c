@@ -27,48 +27,15 @@ void tcpx__conn_latch_write(tcpx_conn *c, int err)
         atomic_compare_exchange_strong(&c->reset_seen, &none, (int16_t)err);
 }
 
-int tcpx__flush_begin(tcpx_conn *c, tcpx_time deadline)
+int tcpx__write_refuse(tcpx_conn *c, tcpx_time deadline)
 {
-    int err;
-
-    if (TCPX__UNLIKELY(tcpx__is_duration(deadline)))
+    if (tcpx__is_duration(deadline))
         return tcpx__fail_because(-EINVAL, "write", NULL,
                                   "a duration was passed as deadline; use "
                                   "tcpx_after()");
-    if (TCPX__UNLIKELY(!tcpx__task())) {
-        /* What was to be sent was not, and the end must not hide that. */
-        atomic_store(&c->cut, -ENOMEM);
-        return -ENOMEM;
-    }
-    if (TCPX__UNLIKELY(!tcpx__conn_claim(&c->writing)))
-        return tcpx__conn_fail(c, -EBUSY, "write");
-    err = tcpx__handle_canceled(&c->h);
-    if (!err)
-        err = atomic_load_explicit(&c->write_error, memory_order_relaxed);
-    if (TCPX__UNLIKELY(err != 0))
-        return (int)tcpx__write_end(c, err, "write");
-    return 0;
-}
-
-int tcpx__write_begin(tcpx_conn *c, tcpx_time deadline)
-{
-    int err = tcpx__flush_begin(c, deadline);
-
-    if (TCPX__UNLIKELY(err != 0))
-        return err;
-    /* Our own half-close is nothing to latch. */
-    if (TCPX__UNLIKELY(
-            atomic_load_explicit(&c->finished, memory_order_relaxed)))
-        return (int)tcpx__write_end(c, -EPIPE, "write");
-    return 0;
-}
-
-ssize_t tcpx__write_end(tcpx_conn *c, ssize_t result, const char *operation)
-{
-    if (TCPX__UNLIKELY(result < 0))
-        tcpx__conn_fail(c, (int)result, operation);
-    tcpx__conn_unclaim(&c->writing);
-    return result;
+    /* What was to be sent was not, and the end must not hide that. */
+    atomic_store(&c->cut, -ENOMEM);
+    return -ENOMEM;
 }
 
 void tcpx__conn_count_written(tcpx_conn *c, size_t n)
@@ -85,7 +52,7 @@ void tcpx__conn_count_written(tcpx_conn *c, size_t n)
  * why a connection died only once, and then EPIPE: if a reader was told, that
  * is the reason here too.
  */
-static int send_ended(tcpx_conn *c, int err)
+static TCPX__APART int send_ended(tcpx_conn *c, int err)
 {
     if (err == -EPIPE && atomic_load(&c->read_error))
         err = atomic_load(&c->read_error);
@@ -94,10 +61,9 @@ static int send_ended(tcpx_conn *c, int err)
     return err;
 }
 
-ssize_t tcpx__conn_send(tcpx_conn *c, const struct iovec *iov, size_t n,
-                        tcpx_time deadline)
+static inline ssize_t send_some(tcpx_conn *c, const struct iovec *iov, size_t n,
+                                tcpx_time deadline)
 {
-    struct iovec first;
     ssize_t sent;
 
     if (TCPX__UNLIKELY(
@@ -107,16 +73,30 @@ ssize_t tcpx__conn_send(tcpx_conn *c, const struct iovec *iov, size_t n,
         if (err)
             return err;
     }
-    if (TCPX__UNLIKELY(n == 1 && iov->iov_len > TCPX__AT_ONCE)) {
-        first = (struct iovec){iov->iov_base, TCPX__AT_ONCE};
-        iov = &first;
-    }
     sent = tcpx__world()->send(&c->h, iov, n, deadline);
     if (TCPX__LIKELY(sent > 0)) {
         tcpx__conn_count_written(c, (size_t)sent);
         return sent;
     }
     return send_ended(c, (int)sent);
+}
+
+static inline ssize_t send_one(tcpx_conn *c, const void *buf, size_t len,
+                               tcpx_time deadline)
+{
+    struct iovec part = {(void *)(uintptr_t)buf, len};
+
+    if (TCPX__UNLIKELY(len > TCPX__AT_ONCE))
+        part.iov_len = TCPX__AT_ONCE;
+    return send_some(c, &part, 1, deadline);
+}
+
+ssize_t tcpx__conn_send(tcpx_conn *c, const struct iovec *iov, size_t n,
+                        tcpx_time deadline)
+{
+    if (n == 1)
+        return send_one(c, iov->iov_base, iov->iov_len, deadline);
+    return send_some(c, iov, n, deadline);
 }
 
 ssize_t tcpx__conn_send_from(tcpx_conn *c, int pipe, size_t len,
@@ -131,13 +111,11 @@ ssize_t tcpx__conn_send_from(tcpx_conn *c, int pipe, size_t len,
     return n;
 }
 
-int tcpx__conn_send_kept(tcpx_conn *c, tcpx_time deadline)
+int tcpx__conn_send_kept_now(tcpx_conn *c, tcpx_time deadline)
 {
     struct tcpx__kept *kept =
         atomic_load_explicit(&c->kept, memory_order_relaxed);
 
-    if (TCPX__LIKELY(!kept))
-        return 0;
     while (kept->start < kept->end) {
         struct iovec part = {kept->data + kept->start, kept->end - kept->start};
         ssize_t n = tcpx__conn_send(c, &part, 1, deadline);
@@ -209,24 +187,51 @@ static int send_parts(tcpx_conn *c, const struct iovec *iov, size_t n,
     return err;
 }
 
-/* One part needs no window, and is what most writes are. */
-static int send_part(tcpx_conn *c, const struct iovec *iov, size_t *done,
-                     tcpx_time deadline)
+/* What follows a send of one part that gave `sent`: more of them, up to the
+   result. */
+static TCPX__APART int send_rest(tcpx_conn *c, const char *buf, size_t len,
+                                 size_t *done, ssize_t sent, tcpx_time deadline)
 {
-    int err = 0;
-
-    while (*done < iov->iov_len && !err) {
-        struct iovec rest = {(char *)iov->iov_base + *done,
-                             iov->iov_len - *done};
-        ssize_t sent = tcpx__conn_send(c, &rest, 1, deadline);
+    for (;;) {
+        int err;
 
         if (sent < 0)
             return (int)sent;
         *done += (size_t)sent;
-        if (*done < iov->iov_len)
-            err = tcpx__conn_go_on(c, deadline);
+        if (*done == len)
+            return 0;
+        err = tcpx__conn_go_on(c, deadline);
+        if (err)
+            return err;
+        sent = send_one(c, buf + *done, len - *done, deadline);
     }
-    return err;
+}
+
+/* One part needs no window, is what most writes are, and mostly goes at
+   once. */
+static inline int send_part(tcpx_conn *c, const char *buf, size_t len,
+                            size_t *done, tcpx_time deadline)
+{
+    ssize_t sent = send_one(c, buf, len, deadline);
+
+    if (TCPX__UNLIKELY(sent != (ssize_t)len))
+        return send_rest(c, buf, len, done, sent, deadline);
+    *done = len;
+    return 0;
+}
+
+static inline int writen(tcpx_conn *c, const char *buf, size_t len,
+                         size_t *done, tcpx_time deadline)
+{
+    int err = tcpx__write_begin(c, deadline);
+
+    if (TCPX__UNLIKELY(err))
+        return err;
+    err = tcpx__conn_send_kept(c, deadline);
+    if (TCPX__LIKELY(!err))
+        err = send_part(c, buf, len, done, deadline);
+    tcpx__conn_cut(c, err);
+    return (int)tcpx__write_end(c, err, "writen");
 }
 
 int tcpx__conn_send_all(tcpx_conn *c, const struct iovec *iov, size_t n,
@@ -235,8 +240,7 @@ int tcpx__conn_send_all(tcpx_conn *c, const struct iovec *iov, size_t n,
     int err = tcpx__conn_send_kept(c, deadline);
 
     if (!err)
-        err = n == 1 ? send_part(c, iov, done, deadline)
-                     : send_parts(c, iov, n, done, deadline);
+        err = send_parts(c, iov, n, done, deadline);
     tcpx__conn_cut(c, err);
     return err;
 }
@@ -244,7 +248,6 @@ int tcpx__conn_send_all(tcpx_conn *c, const struct iovec *iov, size_t n,
 ssize_t tcpx_write(tcpx_conn *c, const void *buf, size_t len,
                    tcpx_time deadline)
 {
-    struct iovec part = {(void *)(uintptr_t)buf, len};
     ssize_t n;
     int err;
 
@@ -257,7 +260,7 @@ ssize_t tcpx_write(tcpx_conn *c, const void *buf, size_t len,
         return err;
     n = tcpx__conn_send_kept(c, deadline);
     if (n == 0)
-        n = tcpx__conn_send(c, &part, 1, deadline);
+        n = send_one(c, buf, len, deadline);
     if (n == (ssize_t)len)
         atomic_store_explicit(&c->cut, 0, memory_order_relaxed);
     return tcpx__write_end(c, n, "write");
@@ -266,23 +269,16 @@ ssize_t tcpx_write(tcpx_conn *c, const void *buf, size_t len,
 int tcpx_writen(tcpx_conn *c, const void *buf, size_t len, size_t *done,
                 tcpx_time deadline)
 {
-    struct iovec part = {(void *)(uintptr_t)buf, len};
     size_t sent = 0;
-    int err;
+    int err = 0;
 
-    if (done)
-        *done = 0;
     if (TCPX__UNLIKELY(!c || (!buf && len) || len > SSIZE_MAX))
-        return tcpx__fail(-EINVAL, "writen", NULL);
-    if (len == 0)
-        return 0;
-    err = tcpx__write_begin(c, deadline);
-    if (err)
-        return err;
-    err = tcpx__conn_send_all(c, &part, 1, &sent, deadline);
+        err = tcpx__fail(-EINVAL, "writen", NULL);
+    else if (TCPX__LIKELY(len > 0))
+        err = writen(c, buf, len, &sent, deadline);
     if (done)
         *done = sent;
-    return (int)tcpx__write_end(c, err, "writen");
+    return err;
 }
 
 int tcpx_writev(tcpx_conn *c, const struct iovec *iov, int count, size_t *done,
