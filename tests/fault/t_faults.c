@@ -123,7 +123,7 @@ static int put_four(struct run *r, tcpx_conn *c)
         return err;
     }
     ck_fails(tcpx_half_close(c), err); /* it is cut */
-    ck_ok(tcpx_writen(c, "data" + done, 4 - done, NULL, soon()));
+    ck_ok(tcpx_writen(c, &"data"[done], 4 - done, NULL, soon()));
     return 0;
 }
 
