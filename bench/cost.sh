@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# cost.sh calls|instructions ROUNDTRIP [WHY_NOT] - counts what a message costs, and fails
+# cost.sh calls|instructions|connections FOLDER [WHY_NOT] - counts what a
+# message costs, or a client of a server, by the programs in FOLDER; and fails
 # if it is more than the library allows itself.  WHY_NOT, if not empty, is why
 # this build is not held to it: then it only says so.
 #
@@ -8,7 +9,8 @@
 # difference of two runs of different length leaves out what starting costs.
 set -eu
 what=$1
-roundtrip=$2
+folder=$2
+roundtrip=$folder/bench_roundtrip
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -22,6 +24,12 @@ noise=8
 skip() {
     echo "SKIPPED cost.$what: $*"
     exit 77
+}
+
+need_strace() {
+    command -v strace >/dev/null || skip "strace is not installed"
+    strace -c -o "$work/calls" true 2>/dev/null ||
+        skip "strace may not trace here"
 }
 
 # ---- System calls -----------------------------------------------------------
@@ -63,9 +71,7 @@ check_absolute() {
 }
 
 check_calls() {
-    command -v strace >/dev/null || skip "strace is not installed"
-    strace -c -o "$work/calls" true 2>/dev/null ||
-        skip "strace may not trace here"
+    need_strace
     raw=$(calls_per_thousand --way raw)
     echo "| way | system calls per message | more than plain |"
     echo "| --- | --- | --- |"
@@ -126,11 +132,120 @@ check_instructions() {
     return $rc
 }
 
+# ---- System calls for each client of a server -------------------------------
+
+# More calls for each client than by the server on bare system calls, in
+# hundredths, with one client at a time and with 16.  A lonely client costs a
+# ppoll beside the accept, and one in an iterative server or a child another,
+# and a receive in vain, for each of its two waits.  A child is waited for by a
+# pidfd.  The rest is noise: futexes that are met or not, and who comes alone
+# among 16.
+allowed_connections() {
+    case $1 in
+    iterative) echo 550 500 ;;
+    fork) echo 1300 1200 ;;
+    *) echo 150 120 ;;
+    esac
+}
+
+server=''
+stop_server() {
+    [ -z "$server" ] || kill "$server" 2>/dev/null || :
+}
+trap 'stop_server; rm -rf "$work"' EXIT
+
+# count CLIENTS EXCHANGES SERVER...: writes "CALL NUMBER" to $work/count.
+count() {
+    clients=$1
+    exchanges=$2
+    shift 2
+    rm -f "$work/out" "$work/calls"
+    mkfifo "$work/out"
+    # It is the server that is to stop: strace writes its table after that.
+    strace -f -qq -c -U name,calls -o "$work/calls" \
+        sh -c 'echo $$; exec "$@"' sh "$@" >"$work/out" &
+    strace=$!
+    {
+        read -r server
+        read -r _ _ address
+        "$folder/bench_load" churn "$address" --clients "$clients" \
+            --exchanges "$exchanges" >/dev/null
+        kill "$server"
+    } <"$work/out"
+    wait $strace 2>/dev/null || : # the signal's name, or nothing
+    server=''
+    rm "$work/out"
+    awk '$2 ~ /^[0-9]+$/' "$work/calls" >"$work/count"
+}
+
+# The calls for each client, as "CALL NUMBER" in hundredths, "total" among them.
+count_per_client() {
+    clients=$1
+    shift
+    count "$clients" 200 "$@"
+    mv "$work/count" "$work/few"
+    count "$clients" 600 "$@"
+    awk 'NR == FNR { few[$1] = $2; next }
+         { n = ($2 - few[$1]) / 4
+           if (n >= 2 || n <= -2) printf "%s %.0f\n", $1, n }' \
+        "$work/few" "$work/count" | sort
+}
+
+# Prints a row: in all, and each call of which there are more or fewer.
+connection_row() {
+    awk -v model="$1" -v name="$2" -v clients="$3" '
+        !($1 in seen) { seen[$1] = 1; names[++n] = $1 }
+        FILENAME ~ /plain$/ { plain[$1] = $2 }
+        FILENAME !~ /plain$/ { got[$1] = $2 }
+        END {
+            printf "| %s | %s | %d | %.2f | ", model, name, clients,
+                   got["total"] / 100
+            for (i = 1; i <= n; i++) {
+                call = names[i]
+                more = got[call] - plain[call]
+                if (call != "total" && (more >= 5 || more <= -5)) {
+                    printf "%s%s %+.2f", (some ? ", " : ""), call, more / 100
+                    some = 1
+                }
+            }
+            print " |"
+        }' "$work/plain" "$4"
+}
+
+total_of() {
+    awk '$1 == "total" { print $2 }' "$1"
+}
+
+check_connections() {
+    need_strace
+    rc=0
+    echo "| model | server | clients | calls for each | differs in |"
+    echo "| --- | --- | --- | --- | --- |"
+    "$folder/bench_contest" list >"$work/list"
+    for clients in 1 16; do
+        last=''
+        while IFS='|' read -r model name command; do
+            # shellcheck disable=SC2086 # a command and its argument
+            count_per_client "$clients" $command >"$work/got" </dev/null
+            [ "$model" = "$last" ] || cp "$work/got" "$work/plain"
+            last=$model
+            connection_row "$model" "$name" "$clients" "$work/got"
+            [ "$name" = libtcpx ] || continue
+            more=$(($(total_of "$work/got") - $(total_of "$work/plain")))
+            # shellcheck disable=SC2046 # two numbers
+            set -- $(allowed_connections "$model")
+            [ "$clients" = 1 ] || shift
+            [ $more -le "$1" ] || rc=1
+        done <"$work/list"
+    done
+    return $rc
+}
+
 [ -z "${3:-}" ] || skip "$3"
 case $what in
-calls | instructions) "check_$what" ;;
+calls | instructions | connections) "check_$what" ;;
 *)
-    echo "usage: cost.sh calls|instructions ROUNDTRIP [WHY_NOT]" >&2
+    echo "usage: cost.sh calls|instructions|connections FOLDER [WHY_NOT]" >&2
     exit 2
     ;;
 esac

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 #
-# What a message may cost, counted and not timed.
+# What a message may cost, and a client of a server, counted and not timed.
 
 function(tcpx_cost what why_not)
   add_test(NAME cost.${what} COMMAND ${PROJECT_SOURCE_DIR}/bench/cost.sh ${what}
-                                     $<TARGET_FILE:bench_roundtrip> ${why_not})
+                                     $<TARGET_FILE_DIR:bench_roundtrip> ${why_not})
   set_tests_properties(cost.${what} PROPERTIES LABELS cost TIMEOUT 120
                                                SKIP_RETURN_CODE 77)
 endfunction()
@@ -21,4 +21,5 @@ elseif(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|aarch64)$")
 endif()
 
 tcpx_cost(calls "")
+tcpx_cost(connections "")
 tcpx_cost(instructions "${why_not}")
