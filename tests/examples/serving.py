@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """serving.py - the example servers by every model, and the relay."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -8,6 +9,8 @@ import signal
 import socket
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 
 from harness import (
     PATIENCE,
@@ -200,6 +203,95 @@ def test_the_relay_carries_iperf3():
                 same(done.returncode, 0, done.stdout + done.stderr)
                 threading.Thread(target=server.stdout.read).start()
                 server.wait(PATIENCE)
+
+
+NGINX = """
+daemon off; master_process off; error_log stderr; pid %(path)s/pid;
+events { worker_connections 256; }
+http {
+    access_log off;
+    client_body_temp_path %(path)s; proxy_temp_path %(path)s;
+    fastcgi_temp_path %(path)s; uwsgi_temp_path %(path)s;
+    scgi_temp_path %(path)s;
+    server { listen 127.0.0.1:%(port)s; root %(path)s; }
+}
+"""
+
+HAPROXY = """
+defaults
+    mode http
+    timeout client 30s
+    timeout connect 30s
+    timeout server 30s
+frontend web
+    bind 127.0.0.1:%(port)s
+    http-request return status 200 content-type text/plain file %(path)s/page
+"""
+
+
+@contextlib.contextmanager
+def web_server(path):
+    """A real web server that has the file `page` of the folder; its address."""
+    programs = {
+        "nginx": (NGINX, ["-p", path, "-c", f"{path}/conf"]),
+        "haproxy": (HAPROXY, ["-db", "-f", f"{path}/conf"]),
+    }
+    # They are where only root has a path to.
+    where = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+    for name, (conf, args) in programs.items():
+        found = shutil.which(name, path=where)
+        if found:
+            break
+    else:
+        raise Skip("neither nginx nor haproxy")
+    with listening() as (probe, address):
+        port = address.rsplit(":", 1)[1]
+        probe.close()
+    with open(f"{path}/conf", "w", encoding="ascii") as file:
+        file.write(conf % {"path": path, "port": port})
+    with subprocess.Popen([found, *args], stderr=subprocess.DEVNULL) as process:
+        try:
+            while True:
+                check(process.poll() is None, f"{name} has ended")
+                try:
+                    socket.create_connection(("127.0.0.1", int(port))).close()
+                    break
+                except ConnectionRefusedError:
+                    pass
+            yield address
+        finally:
+            process.kill()
+
+
+def get(address, path, times=1):
+    """The bodies of so many requests over one connection."""
+    host, port = address.rsplit(":", 1)
+    http = HTTPConnection(host, int(port), timeout=PATIENCE)
+    bodies = []
+    for _ in range(times):
+        http.request("GET", path)
+        response = http.getresponse()
+        bodies.append((response.status, response.read()))
+    http.close()
+    return bodies
+
+
+def test_the_relay_stands_before_a_web_server():
+    page = os.urandom(6000).hex().encode()
+    with folder() as path:
+        os.chmod(path, 0o755)  # nginx, begun by root, reads as somebody else
+        with open(f"{path}/page", "wb") as file:
+            file.write(page)
+        with web_server(path) as target:
+            for model in MODELS[1:]:
+                with Server(RELAY, "-m", model, "127.0.0.1:0", target) as relay:
+                    with ThreadPoolExecutor(8) as clients:
+                        answers = clients.map(
+                            lambda _, a=relay.address: get(a, "/page", 20), range(8)
+                        )
+                        for bodies in answers:
+                            same(bodies, [(200, page)] * 20, model)
+                    same(relay.stop(), "", f"errors of {model}")
 
 
 if __name__ == "__main__":
