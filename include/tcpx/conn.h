@@ -227,7 +227,8 @@ TCPX_API int tcpx_sendfile(tcpx_conn *c, int fd, int64_t *offset,
  * Waits until the peer's kernel has acknowledged every byte written (SIOCOUTQ
  * is 0, tcp(7)).  It does not prove that the peer's program has read them:
  * only an answer proves that.  On a Unix socket it only sends what is kept:
- * there, a written byte is in the peer's queue.
+ * there, a written byte is in the peer's queue.  A connect that is under way
+ * is waited for first.
  */
 TCPX_API int tcpx_flush(tcpx_conn *c, tcpx_time deadline);
 
@@ -237,7 +238,8 @@ TCPX_API int tcpx_flush(tcpx_conn *c, tcpx_time deadline);
  * Says that we are done writing (FIN; shutdown(2) with SHUT_WR); reading goes
  * on.  Returns 0, also when it was done before; the code that cut it if an
  * answer was cut short, and then nothing is sent; TCPX_EDEADLINE if what a
- * printf or frame left behind cannot be sent without waiting.
+ * printf or frame left behind cannot be sent without waiting, or a connect with
+ * .start_only or .fastopen is under way: tcpx_flush() first.
  */
 TCPX_API int tcpx_half_close(tcpx_conn *c);
 
@@ -251,7 +253,8 @@ TCPX_API int tcpx_half_close(tcpx_conn *c);
  * Returns 0 if and only if the peer's kernel acknowledged every byte and
  * finished its own direction without an error; it cannot prove that its
  * program read them.  TCPX_EDEADLINE: the descriptor is closed with the FIN
- * under way, and the kernel goes on by itself.  A latched error, or the code
+ * under way, and the kernel goes on by itself; but a connect that is under way
+ * is given up.  A latched error, or the code
  * that cut an answer, which ends with a reset.  -EBUSY if c belongs to the
  * server whose handler was given it: then c lives on.
  *
@@ -343,7 +346,8 @@ TCPX_API void tcpx_conn_unref(tcpx_conn *c);
 
 /* The bits of tcpx_conn_state(). */
 enum tcpx_conn_state_bits {
-    TCPX_STATE_CONNECTING = 1,    /* .start_only, and not known how it went */
+    TCPX_STATE_CONNECTING = 1,    /* .start_only or .fastopen, and not known
+                                     how it went */
     TCPX_STATE_PEER_FINISHED = 2, /* a read has seen the peer's FIN */
     TCPX_STATE_FINISHED = 4,      /* we half-closed */
     TCPX_STATE_CUT = 8,           /* an answer was cut short */

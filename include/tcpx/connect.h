@@ -65,8 +65,11 @@ typedef struct tcpx_connect_opts {
     int32_t nagle;    /* 1: leave Nagle's algorithm on (no TCP_NODELAY) */
     int32_t mptcp;    /* 1: ask for Multipath TCP, RFC 8684; plain TCP where it
                          is refused; see tcpx_conn_has() */
-    int32_t fastopen; /* 1: TCP_FASTOPEN_CONNECT, RFC 7413: the first write
-                         goes with the SYN where the server agreed before */
+    int32_t fastopen; /* 1: TCP_FASTOPEN_CONNECT, RFC 7413: where the server
+                         agreed before, the connect succeeds at once, having
+                         tried no other address, and the first write goes with
+                         the SYN; the first call that needs an answer sends the
+                         SYN alone.  What follows tells how it went */
     int32_t family;   /* AF_INET or AF_INET6: that family alone; 0: both */
     int32_t reserved_0;
 } tcpx_connect_opts;

@@ -243,6 +243,9 @@ static int give_back(tcpx_conn *c, void *held, size_t cap, size_t *held_len)
             *held_len = n;
         err = -ENOBUFS;
     }
+    /* Whoever gets the descriptor need not know that its SYN was put off. */
+    if (!err)
+        err = tcpx__conn_begin_handshake(c);
     if (!err)
         err = seal(c);
     if (err)

@@ -154,6 +154,7 @@ int tcpx__attempt_begin(struct tcpx__attempt *a, const struct tcpx__plan *plan,
 
     a->to = *to;
     a->reset = 0;
+    a->put_off = 0;
     a->why = NULL;
     a->fd = open_socket(plan, to->sa.sa_family);
     if (a->fd < 0)
@@ -162,6 +163,10 @@ int tcpx__attempt_begin(struct tcpx__attempt *a, const struct tcpx__plan *plan,
     if (err)
         return err;
     err = tcpx__world()->connect_begin(a->fd, &to->sa, to->len);
+    /* With a cookie of the server at hand, connect succeeds and sends nothing.
+       Whoever only reads, waits or half-closes would never reach the server. */
+    if (!err && plan->opts.fastopen && !is_unix(a))
+        a->put_off = tcpx__world()->connect_result(a->fd) == -EINPROGRESS;
     return err && err != -EINPROGRESS ? connect_failed(a, err) : err;
 }
 
@@ -232,9 +237,12 @@ int tcpx__attempt_finish(struct tcpx__attempt *a, const struct tcpx__plan *plan,
 {
     unsigned flags = is_unix(a) ? TCPX__UNIX : 0;
     struct tcpx__endpoint peer = {.len = sizeof(peer.ss)};
+    enum tcpx__connecting state = a->put_off   ? TCPX__PUT_OFF
+                                  : connecting ? TCPX__UNDER_WAY
+                                               : TCPX__KNOWN;
     tcpx_conn *c;
 
-    if (connecting || make_blocking(a->fd) < 0)
+    if (state || make_blocking(a->fd) < 0)
         flags |= TCPX__NONBLOCK;
     /* 0.0.0.0 and [::] lead to this host; the kernel knows to which address. */
     if (is_unspecified(&a->to) &&
@@ -247,7 +255,7 @@ int tcpx__attempt_finish(struct tcpx__attempt *a, const struct tcpx__plan *plan,
     }
     a->fd = -1;
     c->h.spin = tcpx__tuning_spin(&plan->tuning);
-    atomic_store(&c->connecting, connecting ? TCPX__UNDER_WAY : 0);
+    atomic_store(&c->connecting, (uint8_t)state);
     if (a->reset)
         tcpx__conn_latch_write(c, a->reset);
     *out = c;
@@ -282,6 +290,38 @@ static int settle(tcpx_conn *c)
     return err;
 }
 
+ssize_t tcpx__conn_send_syn(tcpx_conn *c, const struct iovec *iov, size_t n)
+{
+    uint8_t state = TCPX__PUT_OFF;
+    ssize_t sent;
+
+    if (!atomic_compare_exchange_strong(&c->connecting, &state, TCPX__SETTLING))
+        return TCPX_EDEADLINE;
+    sent = tcpx__world()->send(&c->h, iov, n, TCPX_NOW);
+    state = TCPX__UNDER_WAY;
+    if (sent < 0 && sent != TCPX_EDEADLINE) {
+        state = TCPX__PUT_OFF;
+        if (tcpx__is_final((int)sent)) {
+            tcpx__conn_latch_read(c, (int)sent);
+            tcpx__conn_latch_write(c, (int)sent);
+            state = TCPX__KNOWN;
+        }
+    }
+    atomic_store(&c->connecting, state);
+    return sent;
+}
+
+int tcpx__conn_begin_handshake(tcpx_conn *c)
+{
+    struct iovec nothing = {NULL, 0};
+    ssize_t n;
+
+    if (atomic_load(&c->connecting) != TCPX__PUT_OFF)
+        return 0;
+    n = tcpx__conn_send_syn(c, &nothing, 1);
+    return n == TCPX_EDEADLINE ? 0 : (int)n;
+}
+
 /* What another task found out: a connect that failed latched both. */
 static int settled(const tcpx_conn *c)
 {
@@ -294,8 +334,10 @@ int tcpx__conn_settle_connect(tcpx_conn *c, tcpx_time deadline)
 {
     for (;;) {
         uint8_t state = TCPX__UNDER_WAY;
-        int err;
+        int err = tcpx__conn_begin_handshake(c);
 
+        if (err)
+            return err;
         if (!atomic_compare_exchange_strong(&c->connecting, &state,
                                             TCPX__SETTLING)) {
             if (!state)

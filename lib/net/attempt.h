@@ -19,8 +19,9 @@ struct tcpx__plan {
 };
 
 struct tcpx__attempt {
-    int fd;    /* O_NONBLOCK; -1 once it is over */
-    int reset; /* an error that came after the connection stood */
+    int fd;      /* O_NONBLOCK; -1 once it is over */
+    int reset;   /* an error that came after the connection stood */
+    int put_off; /* connect sent nothing: the SYN waits for the first data */
     struct tcpx__endpoint to;
     const char *why; /* of a failure, in words; NULL where the code says it */
     size_t line;     /* in the report */

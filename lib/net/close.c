@@ -118,6 +118,9 @@ int tcpx_flush(tcpx_conn *c, tcpx_time deadline)
     if (err)
         return err;
     err = tcpx__conn_send_kept(c, deadline);
+    /* Data of a SYN is not counted as long as the SYN is under way. */
+    if (!err)
+        err = tcpx__conn_settle_connect(c, deadline);
     if (!err)
         err = wait_acknowledged(c, deadline);
     return (int)tcpx__write_end(c, err, "flush");

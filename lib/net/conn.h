@@ -95,8 +95,17 @@ struct tcpx_conn {
 _Static_assert(sizeof(struct tcpx_conn) <= 256,
                "a connection takes at most 256 bytes before it buffers");
 
-/* A .start_only connect whose outcome is not known; a task is asking. */
-enum tcpx__connecting { TCPX__UNDER_WAY = 1, TCPX__SETTLING };
+/*
+ * What is known of the connect: all there is to know; it is under way; a task
+ * is asking or sending the SYN; the SYN was put off until there is data to go
+ * with it.
+ */
+enum tcpx__connecting {
+    TCPX__KNOWN,
+    TCPX__UNDER_WAY,
+    TCPX__SETTLING,
+    TCPX__PUT_OFF
+};
 
 /* What tcpx_conn_release() puts back on an adopted socket. */
 enum tcpx__restore {
@@ -126,10 +135,23 @@ void tcpx__conn_end_ownership(tcpx_conn *c, int err);
 void tcpx__conn_dispose(tcpx_conn *c, int reset);
 
 /*
- * Sees how a .start_only connect went; 0 once it is a connection.  A failure is
- * latched in both directions.  Readers and writers may ask at the same time.
+ * Sees how a connect went that is not known yet; 0 once it is a connection.  A
+ * failure is latched in both directions.  Readers and writers may ask at the
+ * same time.  Every call that reads, finishes or waits must ask: the kernel
+ * forgets a connection that is shut down in the middle of its handshake, with
+ * all that was written to it.
  */
 int tcpx__conn_settle_connect(tcpx_conn *c, tcpx_time deadline);
+
+/*
+ * Sends a SYN that was put off, and with it some of n parts.  The count of
+ * bytes that went along; TCPX_EDEADLINE if none did, or none was put off; or
+ * an error.  Waits for nothing.
+ */
+ssize_t tcpx__conn_send_syn(tcpx_conn *c, const struct iovec *iov, size_t n);
+
+/* The same without data, for who has none.  0, or an error. */
+int tcpx__conn_begin_handshake(tcpx_conn *c);
 
 /*
  * Claims a direction for the calling task, &c->reading or &c->writing.  1, or

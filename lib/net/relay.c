@@ -204,7 +204,11 @@ static int relay_claimed(struct relay *r, tcpx_conn *a, tcpx_conn *b,
         return err;
     err = open_flow(&r->flows[1], b, a, r->pipe_size);
     if (!err) {
-        err = run(r, deadline);
+        err = tcpx__conn_settle_connect(a, deadline);
+        if (!err)
+            err = tcpx__conn_settle_connect(b, deadline);
+        if (!err)
+            err = run(r, deadline);
         close_flow(&r->flows[1]);
     }
     close_flow(&r->flows[0]);

@@ -32,6 +32,18 @@ static uint32_t conn_ready(const tcpx_conn *c)
     return got;
 }
 
+/*
+ * Sends a SYN that was put off, for who waits for an answer to it.  Who also
+ * wants to write can: that will be the first data.  An error is for the read
+ * that follows.
+ */
+static uint32_t begin_handshake(const tcpx_waitfor *w)
+{
+    if (w->want != TCPX_READABLE)
+        return 0;
+    return tcpx__conn_begin_handshake(w->on.conn) ? TCPX_READABLE : 0;
+}
+
 static int is_wrong(const tcpx_waitfor *w)
 {
     if (w->want & ~(uint32_t)(TCPX_READABLE | TCPX_WRITABLE))
@@ -74,7 +86,7 @@ static uint32_t prepare(const tcpx_waitfor *w, struct tcpx__poll_item *item)
     switch (w->kind) {
     case TCPX_WAIT_CONN:
         item->handle = &w->on.conn->h;
-        ready = conn_ready(w->on.conn);
+        ready = begin_handshake(w) | conn_ready(w->on.conn);
         break;
     case TCPX_WAIT_LISTENER:
         item->handle = &w->on.listener->h;

@@ -61,6 +61,22 @@ static TCPX__APART int send_ended(tcpx_conn *c, int err)
     return err;
 }
 
+/*
+ * Sends with the SYN if that was put off; else sees how the connect went.
+ * Returns the count of bytes that went, 0 to go on as usual, or an error.
+ */
+static TCPX__COLD ssize_t send_first(tcpx_conn *c, const struct iovec *iov,
+                                     size_t n, tcpx_time deadline)
+{
+    ssize_t sent = tcpx__conn_send_syn(c, iov, n);
+
+    if (sent == TCPX_EDEADLINE)
+        return tcpx__conn_settle_connect(c, deadline);
+    if (sent > 0)
+        tcpx__conn_count_written(c, (size_t)sent);
+    return sent;
+}
+
 static inline ssize_t send_some(tcpx_conn *c, const struct iovec *iov, size_t n,
                                 tcpx_time deadline)
 {
@@ -68,10 +84,9 @@ static inline ssize_t send_some(tcpx_conn *c, const struct iovec *iov, size_t n,
 
     if (TCPX__UNLIKELY(
             atomic_load_explicit(&c->connecting, memory_order_relaxed))) {
-        int err = tcpx__conn_settle_connect(c, deadline);
-
-        if (err)
-            return err;
+        sent = send_first(c, iov, n, deadline);
+        if (sent)
+            return sent;
     }
     sent = tcpx__world()->send(&c->h, iov, n, deadline);
     if (TCPX__LIKELY(sent > 0)) {

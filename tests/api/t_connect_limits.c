@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * t_connect_limits.c - connects that need a network of their own: out of ports,
- * with fast open and Multipath TCP, and limits on a peer that is gone.
+ * with Multipath TCP, and limits on a peer that is gone.
  */
 #include <errno.h>
 #include <linux/tcp.h>
@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <tcpx.h>
-#include <time.h>
 #include <unistd.h>
 #include "firewall.h"
 #include "peers.h"
@@ -86,106 +85,6 @@ static void fill_ports(TCase *tc)
 
 /* ---- What the peer must agree to ----------------------------------------- */
 
-static int sent_with_the_syn(void)
-{
-    struct tcp_info info;
-    socklen_t len = sizeof(info);
-
-    memset(&info, 0, sizeof(info));
-    ck_assert_int_eq(
-        getsockopt(tcpx_conn_fd(c), IPPROTO_TCP, TCP_INFO, &info, &len), 0);
-    return (info.tcpi_options & TCPI_OPT_SYN_DATA) != 0;
-}
-
-/* One request and answer; the answer shows that the request was acknowledged.
- */
-static void exchange(int listener, int with_the_syn)
-{
-    char byte = 0;
-    int peer;
-
-    ck_assert_int_eq((int)tcpx_write(c, "q", 1, soon()), 1);
-    peer = raw_accept(listener);
-    ck_assert_uint_eq(raw_recv(peer, &byte, 1), 1);
-    raw_send(peer, "a", 1);
-    ck_assert_int_eq((int)tcpx_read(c, &byte, 1, soon()), 1);
-    ck_assert_int_eq(sent_with_the_syn(), with_the_syn);
-    check_works(c, peer);
-}
-
-static int listen_fast(void)
-{
-    int listener;
-    int queue = 8;
-
-    shell("sysctl -qw net.ipv4.tcp_fastopen=3");
-    listener = listen_in(AF_INET);
-    ck_assert_int_eq(
-        setsockopt(listener, IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof(queue)),
-        0);
-    return listener;
-}
-
-static void connect_fast(void)
-{
-    ck_ok(tcpx_connect(&c, "192.0.2.1:7001", TCPX_CONNECT(.fastopen = 1),
-                       soon()));
-}
-
-START_TEST(fast_open_sends_with_the_syn_from_the_second_time_on)
-{
-    int listener;
-
-    FIREWALL();
-    listener = listen_fast();
-    connect_fast(); /* gets the server's cookie */
-    exchange(listener, 0);
-    connect_fast();
-    ck_assert_str_eq(tcpx_conn_peer(c), "192.0.2.1:7001");
-    exchange(listener, 1);
-    close(listener);
-}
-END_TEST
-
-START_TEST(fast_open_whose_cookie_is_lost_in_between_goes_on_as_usual)
-{
-    int listener;
-
-    FIREWALL();
-    listener = listen_fast();
-    connect_fast();
-    exchange(listener, 0);
-    connect_fast();
-    /* The connect has counted on the cookie; the write finds none. */
-    shell("ip tcp_metrics flush 2>/dev/null >&2");
-    exchange(listener, 0);
-    close(listener);
-}
-END_TEST
-
-START_TEST(fast_open_to_a_server_that_is_gone_is_told_by_the_write)
-{
-    int listener;
-
-    FIREWALL();
-    listener = listen_fast();
-    connect_fast();
-    exchange(listener, 0);
-    close(listener);
-    connect_fast();
-    /* The kernel takes the byte, and learns from the answer to it. */
-    for (int err = 1; err > 0;) {
-        const struct timespec pause = {0, 1000000};
-
-        err = (int)tcpx_write(c, "q", 1, soon());
-        if (err < 0)
-            ck_fails(err, -ECONNREFUSED);
-        nanosleep(&pause, NULL);
-    }
-    tcpx_abort(c);
-}
-END_TEST
-
 static int listen_multipath(void)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(PORT)};
@@ -232,10 +131,6 @@ END_TEST
 
 static void fill_features(TCase *tc)
 {
-    tcase_add_test(tc, fast_open_sends_with_the_syn_from_the_second_time_on);
-    tcase_add_test(tc,
-                   fast_open_whose_cookie_is_lost_in_between_goes_on_as_usual);
-    tcase_add_test(tc, fast_open_to_a_server_that_is_gone_is_told_by_the_write);
     tcase_add_test(tc, multipath_tcp_is_spoken_where_both_ends_can);
     tcase_add_test(tc, multipath_tcp_that_is_off_leaves_plain_tcp);
 }
