@@ -32,9 +32,9 @@ static size_t rest(const struct transfer *t, size_t most)
     return left < most ? (size_t)left : most;
 }
 
-/* Errors of sendfile(2) and splice(2) that are the socket's: the file gives
-   none of them, and a file's error is not the end of the connection. */
-static int is_of_the_socket(int err)
+/* Errors of sendfile(2) and splice(2) that are the socket's, unless the file is
+   on another machine, whose connection has an end as well. */
+static int may_be_of_the_socket(int err)
 {
     switch (-err) {
     case EPIPE:
@@ -54,6 +54,30 @@ static int is_of_the_socket(int err)
     }
 }
 
+/* What the socket itself says: 0, or why nothing can be sent any more.  An
+   error that it has told already has become EPIPE. */
+static int ask_socket(const tcpx_conn *c)
+{
+    ssize_t n = tcpx__sys_send(c->h.fd, "", 0, MSG_DONTWAIT);
+
+    return n < 0 && tcpx__is_final((int)n) && n != -EAGAIN && n != -EINTR
+               ? (int)n
+               : 0;
+}
+
+/* What an error of sendfile(2) or splice(2) means for every write from now on:
+   nothing if it is the file's. */
+static int transfer_ended(tcpx_conn *c, int err)
+{
+    int why = may_be_of_the_socket(err) ? ask_socket(c) : 0;
+
+    if (why && why != -EPIPE)
+        err = why;
+    if (why)
+        tcpx__conn_latch_write(c, err);
+    return err;
+}
+
 /* Takes note of what one call moved.  Returns 1 to go on, 0 at the end of the
    file, or an error. */
 static int moved(struct transfer *t, ssize_t n)
@@ -67,9 +91,7 @@ static int moved(struct transfer *t, ssize_t n)
             err = tcpx__conn_go_on(t->c, t->deadline);
         return err ? err : 1;
     }
-    if (is_of_the_socket((int)n))
-        tcpx__conn_latch_write(t->c, (int)n);
-    return (int)n;
+    return n < 0 ? transfer_ended(t->c, (int)n) : 0;
 }
 
 /* ---- By reading and sending -------------------------------------------- */
@@ -162,20 +184,6 @@ static int send_file(struct transfer *t)
     return rc < 0 ? rc : 0;
 }
 
-/* Why nothing can be sent, if nothing can: the socket hung up or failed while
-   something else was waited for.  0 if it has nothing to say. */
-static int ask_socket(tcpx_conn *c)
-{
-    struct iovec nothing = {NULL, 0};
-    ssize_t n = tcpx__sys_send(c->h.fd, &nothing, 1, MSG_DONTWAIT);
-
-    if (n < 0 && tcpx__is_final((int)n) && n != -EAGAIN && n != -EINTR) {
-        tcpx__conn_latch_write(c, (int)n);
-        return (int)n;
-    }
-    return 0;
-}
-
 /*
  * Waits until the pipe has something, or has ended, beside the connection,
  * which may be canceled or fail meanwhile.
@@ -203,8 +211,10 @@ static int await_pipe(struct transfer *t)
         if (rc < 0 || (rc > 0 && items[0].got))
             return rc < 0 ? rc : 0;
         err = rc > 0 ? ask_socket(c) : 0;
-        if (err)
+        if (err) {
+            tcpx__conn_latch_write(c, err);
             return err;
+        }
         if (rc > 0)
             items[1].fd = -1; /* it would say so at once, again and again */
         if (items[1].fd < 0) {

@@ -186,9 +186,10 @@ START_TEST(a_disk_that_fails_is_not_the_connections_end)
 }
 END_TEST
 
-START_TEST(a_network_that_fails_is)
+/* A file on another machine, whose connection is not the one sent to. */
+START_TEST(a_file_whose_network_fails_is_not_the_connections_end)
 {
-    static const int errors[] = {-ECONNRESET, -EPIPE, -ETIMEDOUT,
+    static const int errors[] = {-ENOTCONN, -ETIMEDOUT, -ECONNRESET,
                                  -EHOSTUNREACH};
 
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
@@ -198,11 +199,50 @@ START_TEST(a_network_that_fails_is)
         int64_t offset = 0;
         uint64_t done;
 
-        fail_calls(shared ? TCPX__SYS_sendmsg : TCPX__SYS_sendfile, 1, 1,
+        fail_calls(shared ? TCPX__SYS_read : TCPX__SYS_sendfile, 1, 1,
                    errors[i]);
         ck_fails(tcpx_sendfile(f.c, fd, &offset, 100, &done, soon()),
                  errors[i]);
         fail_none();
+        ck_assert_int_eq(tcpx_conn_state(f.c), TCPX_STATE_CUT);
+        ck_ok(tcpx_sendfile(f.c, fd, &offset, 100, &done, soon()));
+        ck_assert_int_eq(tcpx_conn_state(f.c), 0);
+        close(fd);
+        fed_end(&f);
+    }
+}
+END_TEST
+
+static int network_error;
+
+/* The kernel tells an error once, and EPIPE from then on. */
+static int fail_network(enum tcpx__sys_call call, size_t *len)
+{
+    int err = network_error;
+
+    (void)len;
+    if (call != TCPX__SYS_sendfile && call != TCPX__SYS_sendmsg)
+        return 0;
+    network_error = -EPIPE;
+    return err;
+}
+
+START_TEST(a_network_that_fails_is)
+{
+    static const int errors[] = {-ECONNRESET, -EPIPE, -ETIMEDOUT,
+                                 -EHOSTUNREACH};
+
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        struct fed f = fed_open(_i);
+        int fd = make_file();
+        int64_t offset = 0;
+        uint64_t done;
+
+        network_error = errors[i];
+        tcpx__sys_hook = fail_network;
+        ck_fails(tcpx_sendfile(f.c, fd, &offset, 100, &done, soon()),
+                 errors[i]);
+        tcpx__sys_hook = NULL;
         ck_assert_uint_eq(done, 0);
         ck_assert_int_eq(tcpx_conn_state(f.c),
                          TCPX_STATE_CUT | TCPX_STATE_FAILED);
@@ -210,6 +250,26 @@ START_TEST(a_network_that_fails_is)
         close(fd);
         fed_end(&f);
     }
+}
+END_TEST
+
+START_TEST(a_peer_that_is_gone_is)
+{
+    struct fed f = fed_open(PAIR_SOLE);
+    int fd = make_file();
+    int64_t offset = 0;
+    int err;
+
+    raw_reset(f.peer);
+    do {
+        offset = 0;
+        err = tcpx_sendfile(f.c, fd, &offset, 100, NULL, soon());
+    } while (err == 0);
+    ck_assert_int_eq(tcpx_is_peer_gone(err), 1);
+    ck_assert_int_eq(tcpx_conn_state(f.c), TCPX_STATE_CUT | TCPX_STATE_FAILED);
+    ck_fails(tcpx_writen(f.c, "x", 1, NULL, soon()), err);
+    close(fd);
+    tcpx_abort(f.c);
 }
 END_TEST
 
@@ -273,7 +333,10 @@ static void fill_sendfile(TCase *tc)
                         0, 2);
     tcase_add_loop_test(tc, a_disk_that_fails_is_not_the_connections_end, 0,
                         PAIRS);
+    tcase_add_loop_test(
+        tc, a_file_whose_network_fails_is_not_the_connections_end, 0, PAIRS);
     tcase_add_loop_test(tc, a_network_that_fails_is, 0, PAIRS);
+    tcase_add_test(tc, a_peer_that_is_gone_is);
     tcase_add_test(tc, a_copy_without_memory_sends_nothing);
     tcase_add_test(tc, a_file_of_gigabytes_is_asked_for_in_pieces);
 }
