@@ -124,6 +124,7 @@ static int prepare(struct tcpx__attempt *a, const struct tcpx__plan *plan)
         err = bind_interface(a, opts->interface);
     if (!err && opts->control) {
         err = opts->control(a->fd, opts->control_arg);
+        a->given_up = err < 0;
         err = err < 0 ? fail(a, err, "given up by .control") : 0;
     }
     return err ? err : bind_local(a, plan);
@@ -154,6 +155,7 @@ int tcpx__attempt_begin(struct tcpx__attempt *a, const struct tcpx__plan *plan,
 
     a->to = *to;
     a->reset = 0;
+    a->given_up = 0;
     a->put_off = 0;
     a->why = NULL;
     a->fd = open_socket(plan, to->sa.sa_family);

@@ -19,9 +19,11 @@ struct tcpx__plan {
 };
 
 struct tcpx__attempt {
-    int fd;      /* O_NONBLOCK; -1 once it is over */
-    int reset;   /* an error that came after the connection stood */
-    int put_off; /* connect sent nothing: the SYN waits for the first data */
+    int fd;       /* O_NONBLOCK; -1 once it is over */
+    int reset;    /* an error that came after the connection stood */
+    int given_up; /* by .control, whose code may look like any of the kernel's
+                   */
+    int put_off;  /* connect sent nothing: the SYN waits for the first data */
     struct tcpx__endpoint to;
     const char *why; /* of a failure, in words; NULL where the code says it */
     size_t line;     /* in the report */
@@ -30,10 +32,17 @@ struct tcpx__attempt {
 
 /*
  * Starts connecting a fresh socket.  Returns 0 if it is done, -EINPROGRESS if
- * it is under way, or why it failed, and then the socket is closed.
+ * it is under way, or why it failed, and then the socket is closed.  Only
+ * tcpx__attempt_stands() tells for sure, for a hook may give any code.
  */
 int tcpx__attempt_begin(struct tcpx__attempt *a, const struct tcpx__plan *plan,
                         const struct tcpx__endpoint *to);
+
+/* Whether an attempt that began is done or under way. */
+static inline int tcpx__attempt_stands(const struct tcpx__attempt *a)
+{
+    return a->fd >= 0;
+}
 
 /*
  * How it goes, after a hint that it ended; returns as tcpx__attempt_begin().

@@ -198,7 +198,7 @@ static int attempt(const struct call *k, struct tcpx__attempt *a,
     for (;;) {
         int err = tcpx__attempt_begin(a, &k->plan, to);
 
-        if (err != -EAGAIN || to->sa.sa_family != AF_UNIX ||
+        if (err != -EAGAIN || a->given_up || to->sa.sa_family != AF_UNIX ||
             k->plan.opts.start_only)
             return err;
         err = pause_until(&pause, k->deadline);
@@ -250,7 +250,7 @@ static int connect_one(struct call *k, struct tcpx__attempt *a)
 static int run(struct call *k, tcpx_conn **out)
 {
     int start_only = k->plan.opts.start_only;
-    struct tcpx__attempt won;
+    struct tcpx__attempt won = {.fd = -1};
     int err;
 
     k->report = tcpx__report_new();
@@ -261,7 +261,7 @@ static int run(struct call *k, tcpx_conn **out)
     else
         err = tcpx__race(&won, &k->plan, &k->address, k->name, k->deadline,
                          k->report);
-    if (!err || (start_only && err == -EINPROGRESS))
+    if (tcpx__attempt_stands(&won))
         err = tcpx__attempt_finish(&won, &k->plan, err == -EINPROGRESS, out);
     return err;
 }

@@ -155,7 +155,7 @@ static int start(struct race *r, int i, tcpx_time now)
     int err = tcpx__attempt_begin(a, r->plan, &lane->names->at[lane->used]);
     int line;
 
-    if (r->n > 0 && is_shortage(err))
+    if (r->n > 0 && is_shortage(err) && !a->given_up)
         return -EAGAIN;
     lane->used++;
     r->last = i;
@@ -166,7 +166,7 @@ static int start(struct race *r, int i, tcpx_time now)
     }
     a->line = (size_t)line;
     a->start = now;
-    if (!err || err == -EINPROGRESS) {
+    if (tcpx__attempt_stands(a)) {
         r->n++;
         return !err;
     }
