@@ -228,22 +228,40 @@ static int open_address(tcpx_listener *l, const struct tcpx__listen_plan *plan,
     return 0;
 }
 
-static int prepare_adopted(const struct tcpx__listen_plan *plan, int fd)
+/* The flags of an adopted descriptor, which it gets back if it is not kept. */
+struct flags {
+    int of_descriptor;
+    int of_file;
+};
+
+static int read_flags(struct flags *before, int fd)
+{
+    before->of_descriptor = tcpx__sys_fcntl(fd, F_GETFD, 0);
+    if (before->of_descriptor < 0)
+        return before->of_descriptor;
+    before->of_file = tcpx__sys_fcntl(fd, F_GETFL, 0);
+    return before->of_file < 0 ? before->of_file : 0;
+}
+
+static void put_back(const struct flags *before, int fd)
+{
+    tcpx__sys_fcntl(fd, F_SETFD, before->of_descriptor);
+    tcpx__sys_fcntl(fd, F_SETFL, before->of_file);
+}
+
+static int prepare_adopted(const struct tcpx__listen_plan *plan, int fd,
+                           const struct flags *before)
 {
     int family = AF_UNSPEC;
-    int flags;
-    int err = tcpx__sys_fcntl(fd, F_SETFD, FD_CLOEXEC);
+    int err = tcpx__sys_getsockopt_int(fd, SOL_SOCKET, SO_DOMAIN, &family);
 
-    if (err < 0)
-        return err;
-    flags = tcpx__sys_fcntl(fd, F_GETFL, 0);
-    if (flags < 0)
-        return flags;
-    err = tcpx__sys_fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-    if (err < 0)
-        return err;
-    err = tcpx__sys_getsockopt_int(fd, SOL_SOCKET, SO_DOMAIN, &family);
     if (err)
+        return err;
+    err = tcpx__sys_fcntl(fd, F_SETFD, FD_CLOEXEC);
+    if (err < 0)
+        return err;
+    err = tcpx__sys_fcntl(fd, F_SETFL, before->of_file | O_NONBLOCK);
+    if (err < 0)
         return err;
     return tcpx__tuning_apply(fd, family, &plan->tuning, 0);
 }
@@ -251,16 +269,22 @@ static int prepare_adopted(const struct tcpx__listen_plan *plan, int fd)
 /* Takes over a descriptor that was checked. */
 static int adopt(tcpx_listener *l, const struct tcpx__listen_plan *plan, int fd)
 {
+    struct flags before;
     int err = check_adoptable(plan);
 
     if (err)
         return err;
-    err = prepare_adopted(plan, fd);
+    err = read_flags(&before, fd);
+    if (err)
+        return tcpx__fail(err, plan->operation, plan->shown);
+    err = prepare_adopted(plan, fd, &before);
     if (!err)
         err =
             complete(l, fd, TCPX__LISTENER | TCPX__NONBLOCK | TCPX__SHARED, 0);
-    if (err)
+    if (err) {
+        put_back(&before, fd);
         return tcpx__fail(err, plan->operation, plan->shown);
+    }
     l->receive_timeout = -1; /* whoever made it may have set one */
     return 0;
 }

@@ -297,6 +297,7 @@ START_TEST(whatever_call_fails_an_adopted_descriptor_stays_the_callers)
         int rc;
 
         ck_assert_int_lt(i, 100);
+        ck_assert_int_eq(fcntl(fd, F_SETFD, 0), 0);
         fail_calls(TCPX__SYS_COUNT, i, 1, -ENOBUFS);
         rc = tcpx_listener_adopt(&l, fd, NULL);
         ck_assert_int_eq(rc == 0, l != NULL);
@@ -309,6 +310,9 @@ START_TEST(whatever_call_fails_an_adopted_descriptor_stays_the_callers)
             tcpx_listener_close(l);
             continue;
         }
+        /* Just as it was. */
+        ck_assert_int_eq(fcntl(fd, F_GETFD), 0);
+        ck_assert_int_eq(fcntl(fd, F_GETFL), O_RDWR);
         close(raw_connect(text));
         ck_assert_int_eq(close(fd), 0);
     }
