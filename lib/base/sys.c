@@ -286,6 +286,12 @@ int tcpx__sys_futex_wake(_Atomic uint32_t *word)
                                    NULL, NULL, 0));
 }
 
+int tcpx__sys_getcwd(char *out, size_t size)
+{
+    ASK(getcwd, NULL);
+    return getcwd(out, size) ? 0 : -errno;
+}
+
 int tcpx__sys_lstat(const char *path, struct stat *out)
 {
     ASK(stat, NULL);

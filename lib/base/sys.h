@@ -53,6 +53,7 @@
     X(read)                                                                    \
     X(write)                                                                   \
     X(futex)                                                                   \
+    X(getcwd)                                                                  \
     X(stat)                                                                    \
     X(open)                                                                    \
     X(unlink)                                                                  \
@@ -146,6 +147,7 @@ ssize_t tcpx__sys_write(int fd, const void *buf, size_t len);
 int tcpx__sys_futex_wait(_Atomic uint32_t *word, uint32_t value,
                          int64_t until); /* INT64_MAX: no limit */
 int tcpx__sys_futex_wake(_Atomic uint32_t *word);
+int tcpx__sys_getcwd(char *out, size_t size);
 int tcpx__sys_lstat(const char *path, struct stat *out);
 int tcpx__sys_fstat(int fd, struct stat *out);
 int tcpx__sys_open(const char *path, int flags, mode_t mode); /* + CLOEXEC */

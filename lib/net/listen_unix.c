@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -185,12 +186,38 @@ static int bind_path(const struct tcpx__listen_plan *plan, int fd,
     return err ? fail(plan, err, "") : 0;
 }
 
+/* Remembers where a file will be.  Where the kernel has no name for the working
+   directory, the path must do as it is. */
+static int set_path(struct tcpx__socket_file *file, const char *path)
+{
+    char directory[PATH_MAX];
+    size_t len = strlen(path) + 1;
+
+    file->given = 0;
+    if (path[0] != '/' && tcpx__sys_getcwd(directory, sizeof(directory)) == 0) {
+        file->given = strlen(directory) + 1;
+        directory[file->given - 1] = '/';
+    }
+    file->path = tcpx__malloc(file->given + len);
+    if (!file->path)
+        return -ENOMEM;
+    memcpy(file->path, directory, file->given);
+    memcpy(file->path + file->given, path, len);
+    return 0;
+}
+
+static void forget(struct tcpx__socket_file *file)
+{
+    tcpx__free(file->path);
+    file->path = NULL;
+}
+
 /* Through a descriptor, so that no link can lead the change elsewhere. */
 static int change_mode(const struct tcpx__socket_file *file, mode_t mode)
 {
     char self[32];
     struct stat st;
-    int fd = tcpx__sys_open(file->path, O_PATH | O_NOFOLLOW, 0);
+    int fd = tcpx__sys_open(file->path + file->given, O_PATH | O_NOFOLLOW, 0);
     int err;
 
     if (fd < 0)
@@ -221,7 +248,6 @@ static int settle_file(struct tcpx__socket_file *file,
         err = -EADDRINUSE;
     if (err)
         return err;
-    snprintf(file->path, sizeof(file->path), "%s", local->un.sun_path);
     file->maker = tcpx__sys_getpid();
     file->device = st.st_dev;
     file->inode = st.st_ino;
@@ -243,7 +269,7 @@ static int listen_at_file(const struct tcpx__listen_plan *plan, int fd,
         return fail(plan, err, "the socket's file");
     }
     if (plan->opts.keep_socket_file)
-        file->path[0] = '\0';
+        forget(file);
     return 0;
 }
 
@@ -261,9 +287,14 @@ static int listen_at_path(const struct tcpx__listen_plan *plan, int fd,
     err = tcpx__sys_fchmod(fd, mode);
     if (err)
         return fail(plan, err, "the socket's mode");
-    err = bind_path(plan, fd, local);
+    err = set_path(file, local->un.sun_path);
     if (err)
+        return fail(plan, err, "");
+    err = bind_path(plan, fd, local);
+    if (err) {
+        forget(file);
         return err;
+    }
     return listen_at_file(plan, fd, local, file, mode);
 }
 
@@ -302,13 +333,24 @@ int tcpx__listen_unix(const struct tcpx__listen_plan *plan,
     return fd;
 }
 
-void tcpx__socket_file_remove(const struct tcpx__socket_file *file)
+/* Whether what is at the path is the file. */
+static int is_at(const struct tcpx__socket_file *file, const char *path)
 {
     struct stat st;
 
-    if (!file->path[0] || file->maker != tcpx__sys_getpid())
+    return tcpx__sys_lstat(path, &st) == 0 && st.st_dev == file->device &&
+           st.st_ino == file->inode;
+}
+
+void tcpx__socket_file_remove(struct tcpx__socket_file *file)
+{
+    if (!file->path)
         return;
-    if (tcpx__sys_lstat(file->path, &st) == 0 && st.st_dev == file->device &&
-        st.st_ino == file->inode)
-        tcpx__sys_unlink(file->path);
+    if (file->maker == tcpx__sys_getpid()) {
+        if (is_at(file, file->path))
+            tcpx__sys_unlink(file->path);
+        else if (file->given && is_at(file, file->path + file->given))
+            tcpx__sys_unlink(file->path + file->given);
+    }
+    forget(file);
 }

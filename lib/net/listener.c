@@ -197,7 +197,6 @@ static void await_users(const tcpx_listener *l)
 void tcpx__listener_unlink(tcpx_listener *l)
 {
     tcpx__socket_file_remove(&l->file);
-    l->file.path[0] = '\0';
 }
 
 void tcpx__listener_stop(tcpx_listener *l)

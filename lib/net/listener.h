@@ -16,9 +16,14 @@
 #include "net/endpoint.h"
 #include "net/options.h"
 
-/* A Unix socket's file that this process made; no path: there is none. */
+/*
+ * A Unix socket's file that this process made.  The path is absolute, for the
+ * working directory may change; its end, from `given` on, is what was asked
+ * for, which works where the directories above may not be passed.
+ */
 struct tcpx__socket_file {
-    char path[TCPX__UNIX_MAX + 1];
+    char *path; /* NULL: there is none */
+    size_t given;
     int maker; /* process id */
     dev_t device;
     ino_t inode;
@@ -81,10 +86,11 @@ static inline int tcpx__listen_backlog(const struct tcpx__listen_plan *plan)
 }
 
 /*
- * Removes the file, if this process made it and it still is that file.  To be
- * called while the socket is open: then no other starter can take the file for
- * a stale one and put its own there, between the look and the removal.
+ * Removes the file, if this process made it and it still is that file, and
+ * forgets it.  To be called while the socket is open: then no other starter can
+ * take the file for a stale one and put its own there, between the look and the
+ * removal.
  */
-void tcpx__socket_file_remove(const struct tcpx__socket_file *file);
+void tcpx__socket_file_remove(struct tcpx__socket_file *file);
 
 #endif

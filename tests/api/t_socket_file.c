@@ -197,6 +197,51 @@ START_TEST(a_path_relative_to_the_working_directory_works)
 }
 END_TEST
 
+START_TEST(a_file_is_removed_also_from_another_working_directory)
+{
+    char *old = getcwd(NULL, 0);
+    tcpx_listener *l;
+
+    ck_assert_ptr_nonnull(old);
+    ck_assert_int_eq(chdir(directory), 0);
+    l = listen_on("unix:s", NULL);
+    ck_assert_int_eq(chdir(old), 0);
+    ck_answers(l);
+    tcpx_listener_close(l);
+    ck_assert_int_eq(exists(path), 0);
+    /* Nor is another's, by the same name elsewhere. */
+    ck_assert_int_eq(chdir(directory), 0);
+    l = listen_on("unix:./s", NULL);
+    ck_assert_int_eq(rename("s", "t"), 0);
+    leave_stale_socket();
+    ck_assert_int_eq(chdir(old), 0);
+    tcpx_listener_close(l);
+    ck_assert_int_eq(exists(path), 1);
+    ck_assert_int_eq(chdir(directory), 0);
+    ck_assert_int_eq(unlink("s") | unlink("t"), 0);
+    ck_assert_int_eq(chdir(old), 0);
+    free(old);
+}
+END_TEST
+
+START_TEST(a_file_is_removed_also_where_its_directory_was_renamed)
+{
+    char *old = getcwd(NULL, 0);
+    tcpx_listener *l;
+
+    ck_assert_ptr_nonnull(old);
+    ck_assert_int_eq(chdir(directory), 0);
+    ck_assert_int_eq(mkdir("d", 0700) | chdir("d"), 0);
+    l = listen_on("unix:s", NULL);
+    ck_assert_int_eq(rename("../d", "../e"), 0);
+    tcpx_listener_close(l);
+    ck_assert_int_eq(exists("s"), 0);
+    ck_assert_int_eq(rmdir("../e"), 0);
+    ck_assert_int_eq(chdir(old), 0);
+    free(old);
+}
+END_TEST
+
 START_TEST(an_abstract_name_has_no_file_and_one_listener)
 {
     char name[64];
@@ -276,6 +321,8 @@ static void fill_paths(TCase *tc)
     tcase_add_test(tc,
                    a_directory_where_anybody_may_replace_the_file_is_refused);
     tcase_add_test(tc, a_path_relative_to_the_working_directory_works);
+    tcase_add_test(tc, a_file_is_removed_also_from_another_working_directory);
+    tcase_add_test(tc, a_file_is_removed_also_where_its_directory_was_renamed);
     tcase_add_test(tc, an_abstract_name_has_no_file_and_one_listener);
 }
 
