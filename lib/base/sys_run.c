@@ -36,14 +36,12 @@ static int start_masked(pthread_t *thread, pthread_attr_t *attr,
     return -err;
 }
 
-static int start_thread(pthread_t *thread, int detach, void *(*run)(void *),
-                        void *arg, size_t stack)
+static int start_sized(pthread_t *thread, int detach, void *(*run)(void *),
+                       void *arg, size_t stack)
 {
     pthread_attr_t attr;
-    int err;
+    int err = -pthread_attr_init(&attr);
 
-    ASK(pthread_create, NULL);
-    err = -pthread_attr_init(&attr);
     if (err)
         return err;
     if (detach)
@@ -52,6 +50,33 @@ static int start_thread(pthread_t *thread, int detach, void *(*run)(void *),
     if (!err)
         err = start_masked(thread, &attr, run, arg);
     pthread_attr_destroy(&attr);
+    return err;
+}
+
+/* What a thread has that asks for none. */
+static size_t usual_stack(void)
+{
+    pthread_attr_t attr;
+    size_t size = 0;
+
+    if (pthread_attr_init(&attr))
+        return 0;
+    pthread_attr_getstacksize(&attr, &size);
+    pthread_attr_destroy(&attr);
+    return size;
+}
+
+/* The program's thread-local variables lie in every thread's stack; where they
+   take more than was asked for, the C library says EINVAL. */
+static int start_thread(pthread_t *thread, int detach, void *(*run)(void *),
+                        void *arg, size_t stack)
+{
+    int err;
+
+    ASK(pthread_create, NULL);
+    err = start_sized(thread, detach, run, arg, stack);
+    if (err == -EINVAL && usual_stack() > stack)
+        err = start_sized(thread, detach, run, arg, usual_stack());
     return err;
 }
 

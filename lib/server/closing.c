@@ -30,7 +30,7 @@ static void park(struct tcpx__slot *slot)
 void tcpx__slot_expire(struct tcpx__slot *slot, int err)
 {
     tcpx__sys_epoll_remove(slot->server->watch, slot->conn->h.fd);
-    tcpx__slot_dispose(slot, err);
+    tcpx__slot_dispose(slot, tcpx__wait_ended(err));
     tcpx__slot_end(slot);
 }
 

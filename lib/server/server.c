@@ -249,7 +249,11 @@ int tcpx_server_create(tcpx_server **out, const char *address,
     if (!err && s->opts.handle_signals) {
         err = tcpx__signals_catch(s);
         s->catches_signals = !err;
-        if (err)
+        if (err == -EBUSY)
+            tcpx__fail_because(err, "server", NULL,
+                               "handle_signals is for %d servers at a time",
+                               TCPX__SIGNALS_MOST);
+        else if (err)
             tcpx__fail(err, "server", NULL);
     }
     if (err) {

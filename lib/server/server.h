@@ -289,6 +289,13 @@ void tcpx__server_collect(tcpx_server *s);
 /* A parked client sent something, or finished. */
 void tcpx__slot_closing_ready(struct tcpx__slot *slot);
 
+/* What ended the wait for a client that has its whole answer and FIN: a stop
+   cuts nothing there, and only shortens the wait. */
+static inline int tcpx__wait_ended(int err)
+{
+    return err == TCPX_ECANCELED ? TCPX_EDEADLINE : err;
+}
+
 /* Gives a parked client up, err being why. */
 void tcpx__slot_expire(struct tcpx__slot *slot, int err);
 
@@ -327,6 +334,7 @@ int tcpx__admission_enter(struct tcpx__admission *a, struct tcpx__slot *slot,
 void tcpx__admission_leave(struct tcpx__admission *a, struct tcpx__slot *slot);
 
 /* ---- signals.c ---- */
+#define TCPX__SIGNALS_MOST 16 /* servers at a time; more are -EBUSY */
 int tcpx__signals_catch(tcpx_server *s);
 void tcpx__signals_release(tcpx_server *s);
 

@@ -9,10 +9,8 @@
 #include <signal.h>
 #include "server/server.h"
 
-#define MOST 16
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static tcpx_server *_Atomic servers[MOST];
+static tcpx_server *_Atomic servers[TCPX__SIGNALS_MOST];
 static _Atomic int handling; /* handlers that are in the table now */
 static int caught;
 static struct sigaction old_term;
@@ -24,7 +22,7 @@ static void stop_all(int number)
     atomic_fetch_add(&handling, 1);
     /* Only here: a signal to the whole process group reaches every child of a
        fork server, and must not count as so many stops. */
-    for (size_t i = 0; i < MOST; i++) {
+    for (size_t i = 0; i < TCPX__SIGNALS_MOST; i++) {
         tcpx_server *s = atomic_load(&servers[i]);
 
         if (s)
@@ -50,15 +48,16 @@ static int catch_both(void)
 
 int tcpx__signals_catch(tcpx_server *s)
 {
-    size_t free = MOST;
+    size_t free = TCPX__SIGNALS_MOST;
     int err = 0;
 
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < MOST && free == MOST; i++) {
+    for (size_t i = 0; i < TCPX__SIGNALS_MOST && free == TCPX__SIGNALS_MOST;
+         i++) {
         if (!atomic_load(&servers[i]))
             free = i;
     }
-    if (free == MOST)
+    if (free == TCPX__SIGNALS_MOST)
         err = -EBUSY;
     if (!err && caught == 0)
         err = catch_both();
@@ -73,7 +72,7 @@ int tcpx__signals_catch(tcpx_server *s)
 void tcpx__signals_release(tcpx_server *s)
 {
     pthread_mutex_lock(&lock);
-    for (size_t i = 0; i < MOST; i++) {
+    for (size_t i = 0; i < TCPX__SIGNALS_MOST; i++) {
         if (atomic_load(&servers[i]) == s)
             atomic_store(&servers[i], NULL);
     }

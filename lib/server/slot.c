@@ -191,6 +191,7 @@ void tcpx__slot_finish(struct tcpx__slot *slot, int wait)
                 return;
             err = wait_for_end(c, &s->opts);
         }
+        err = tcpx__wait_ended(err);
     }
     tcpx__slot_dispose(slot, err);
 }

@@ -72,6 +72,23 @@ START_TEST(wrong_options_are_refused)
 }
 END_TEST
 
+START_TEST(a_seventeenth_server_that_handles_signals_is_told_the_limit)
+{
+    tcpx_server_opts o = serving_opts(THREAD);
+    tcpx_server *s[16];
+
+    o.handle_signals = 1;
+    for (int i = 0; i < 16; i++)
+        ck_ok(tcpx_server_create(&s[i], "127.0.0.1:0", echo_handler, NULL, &o));
+    refuse(&o, "127.0.0.1:0", -EBUSY);
+    ck_says("handle_signals is for 16 servers at a time");
+    ck_ok(tcpx_server_free(s[15]));
+    ck_ok(tcpx_server_create(&s[15], "127.0.0.1:0", echo_handler, NULL, &o));
+    for (int i = 0; i < 16; i++)
+        ck_ok(tcpx_server_free(s[i]));
+}
+END_TEST
+
 START_TEST(one_wrong_address_of_several_leaves_nothing_open)
 {
     static const char *const more[] = {"127.0.0.1:0", "192.0.2.1:0", NULL};
@@ -352,6 +369,8 @@ END_TEST
 static void fill_making(TCase *tc)
 {
     tcase_add_test(tc, wrong_options_are_refused);
+    tcase_add_test(tc,
+                   a_seventeenth_server_that_handles_signals_is_told_the_limit);
     tcase_add_test(tc, one_wrong_address_of_several_leaves_nothing_open);
     tcase_add_test(tc, null_is_answered_everywhere);
     tcase_add_loop_test(tc, a_server_runs_once_and_is_not_freed_meanwhile, 0,

@@ -157,6 +157,35 @@ START_TEST(handle_signals_stops_and_puts_the_old_dispositions_back)
 }
 END_TEST
 
+static void answer(tcpx_conn *c, void *arg)
+{
+    (void)arg;
+    ck_ok(tcpx_writen(c, "whole", 5, NULL, soon()));
+}
+
+START_TEST(a_client_that_has_all_but_stays_is_expired_by_a_stop_and_not_cut)
+{
+    struct events events = {.error = 0};
+    tcpx_server_opts o = telling_opts(_i, &events);
+    struct serving s;
+    tcpx_server_counts n;
+    char got[8];
+    int fd;
+
+    o.close_idle = o.close_total = 600 * TCPX_SEC;
+    o.drain = 20 * TCPX_MSEC;
+    serve(&s, answer, NULL, &o);
+    fd = client_of(&s);
+    ck_assert_uint_eq(raw_recv(fd, got, sizeof(got)), 5); /* and the end */
+    ck_ok(stop_serving(&s));
+    n = end_serving(&s);
+    ck_assert_uint_eq(n.expired, 1);
+    ck_assert_uint_eq(n.canceled, 0);
+    ck_assert_int_eq(ends_cleanly(fd), 1);
+    close(fd);
+}
+END_TEST
+
 START_TEST(a_stop_serves_what_queues_at_every_listener)
 {
     static const char *const more[] = {"127.0.0.1:0", NULL};
@@ -418,6 +447,9 @@ static void fill_drains(TCase *tc)
     tcase_add_loop_test(
         tc, a_handler_that_ignores_its_cancel_is_left_behind_but_not_freed,
         THREAD, MODELS);
+    tcase_add_loop_test(
+        tc, a_client_that_has_all_but_stays_is_expired_by_a_stop_and_not_cut, 0,
+        MODELS);
     tcase_add_test(tc, a_child_that_ignores_its_cancel_is_killed);
     tcase_add_loop_test(tc, handlers_learn_of_a_drain_and_say_goodbye, 0,
                         MODELS);
