@@ -109,6 +109,20 @@ double process_cpu_time(const struct process *p)
            children_cpu_time(p->pid);
 }
 
+double machine_cpu_time(void)
+{
+    unsigned long user = 0;
+    unsigned long low = 0;
+    unsigned long system = 0;
+    FILE *f = fopen("/proc/stat", "r");
+
+    if (!f || fscanf(f, "cpu %lu %lu %lu", &user, &low, &system) != 3)
+        user = low = system = 0;
+    if (f)
+        fclose(f);
+    return (double)(user + low + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
 /* The number behind a name in one of the kernel's lists, or 0. */
 static double number_in(const char *path, const char *name)
 {

@@ -27,6 +27,10 @@ void process_stop(struct process *p, int number);
    them, in seconds. */
 double process_cpu_time(const struct process *p);
 
+/* Processor time of every program on this machine, in seconds; interrupts and
+   what the host took away are not in it. */
+double machine_cpu_time(void);
+
 /* Memory in KiB, of the process and its children: what is its own, where what
    is shared is divided among those who share it; all that is resident; and what
    the whole kernel has. */

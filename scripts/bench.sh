@@ -10,6 +10,8 @@ usage: scripts/bench.sh [OPTION...] [PART...]
   messages     what a message costs over one connection
   servers      servers under each model; all parts if none is named
   --rounds N   rounds of each comparison, 21 if not given
+  --patience N seconds that each comparison of servers may wait, in all, until
+               other programs are done; 120 if not given
   --quick      few and short rounds, and print instead of writing
   --print      print instead of writing
 END
@@ -20,6 +22,7 @@ cd -- "$(dirname -- "$0")/.."
 
 rounds=21
 ms=300
+patience=120
 mib=1024
 print=0
 parts=''
@@ -30,7 +33,12 @@ while [ $# -gt 0 ]; do
         rounds=$2
         shift
         ;;
-    --quick) rounds=5 ms=30 mib=64 print=1 ;;
+    --patience)
+        [ $# -ge 2 ] || { usage >&2; exit 2; }
+        patience=$2
+        shift
+        ;;
+    --quick) rounds=5 ms=30 mib=64 patience=0 print=1 ;;
     --print) print=1 ;;
     messages | servers) parts="$parts $1" ;;
     --help) usage && exit 0 ;;
@@ -102,7 +110,7 @@ compete() {
     section "$1"
     shift
     "$contest" "$@" --cpus 0,$two --rounds "$rounds" --ms $ms \
-        --figures $build/figures.txt
+        --patience "$patience" --figures $build/figures.txt
 }
 
 measure_servers() {
