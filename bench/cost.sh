@@ -106,6 +106,7 @@ instructions_per_thousand() {
 
 check_instructions() {
     command -v valgrind >/dev/null || skip "valgrind is not installed"
+    "$roundtrip" --exchanges 1 >/dev/null
     # It gives up on debug information that is newer than it is.
     valgrind --tool=none "$roundtrip" --exchanges 1 >/dev/null 2>&1 ||
         skip "valgrind cannot run this program"
