@@ -58,6 +58,8 @@ need_build_tools() {
     # CMake's own default; ninja is used where it is there already.
     have ninja || need make have make
     need pkg-config have pkg-config
+    # Optional for the library: without it fibers run over epoll alone.
+    need liburing-dev header liburing.h
 }
 
 # Installs what need() noted, and nothing else; no question is asked.
@@ -66,9 +68,9 @@ install_missing() {
     if ! have apt-get; then
         say "Missing, by the names of Debian's packages:$missing" >&2
         say "This script installs on Debian and its kin only. Elsewhere:" >&2
-        say "  Fedora  dnf install gcc cmake ninja-build pkgconf check-devel" >&2
-        say "  Arch    pacman -S gcc cmake ninja pkgconf check" >&2
-        say "  Alpine  apk add build-base cmake ninja pkgconf check-dev" >&2
+        say "  Fedora  dnf install gcc cmake ninja-build pkgconf check-devel liburing-devel" >&2
+        say "  Arch    pacman -S gcc cmake ninja pkgconf check liburing" >&2
+        say "  Alpine  apk add build-base cmake ninja pkgconf check-dev liburing-dev" >&2
         say "(not tried by this project). Then start the script again." >&2
         exit 3
     fi

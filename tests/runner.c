@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <tcpx.h>
 #include <time.h>
 #include <unistd.h>
 #include "sanitizers.h"
@@ -60,14 +61,62 @@ void note_skip(const char *test, const char *why, ...)
     /* START_TEST() appends this to the name. */
     size_t len = strlen(test);
 
-    if (len > 3 && strcmp(test + len - 3, "_fn") == 0)
-        len -= 3;
+    if (len > 5 && strcmp(test + len - 5, "_body") == 0)
+        len -= 5;
     va_start(ap, why);
     vsnprintf(reason, sizeof(reason), why, ap);
     va_end(ap);
     printf("SKIPPED %.*s: %s\n", (int)len, test, reason);
     fflush(stdout);
     atomic_fetch_add(skips, 1);
+}
+
+const char *test_world(void)
+{
+    const char *world = getenv("TCPX_TEST_WORLD");
+
+    return world ? world : "thread";
+}
+
+struct body {
+    void (*run)(int);
+    int i;
+};
+
+static int run_in_fiber(void *arg)
+{
+    const struct body *body = arg;
+
+    body->run(body->i);
+    return 0;
+}
+
+/* Tests keep more on the stack than a handler would. */
+#define TEST_STACK (UINT64_C(8) << 20)
+
+void run_body(void (*run)(int), int i)
+{
+    struct body body = {run, i};
+    int engine = strcmp(test_world(), "epoll") == 0   ? TCPX_ENGINE_EPOLL
+                 : strcmp(test_world(), "uring") == 0 ? TCPX_ENGINE_URING
+                                                      : TCPX_ENGINE_AUTO;
+    int err;
+
+    if (engine == TCPX_ENGINE_AUTO) {
+        run(i);
+        return;
+    }
+    err = tcpx_run(run_in_fiber, &body, NULL,
+                   TCPX_RUN(.engine = engine, .stack_size = TEST_STACK));
+    ck_assert_msg(err == 0, "tcpx_run: %s", tcpx_strerror(err));
+}
+
+int let_fibers_run(void)
+{
+    if (!tcpx_task_engine(tcpx_task_self()))
+        return 0;
+    ck_assert_int_eq(tcpx_sleep(tcpx_after(TCPX_MSEC)), 0);
+    return 1;
 }
 
 void threads_may_stay(int n)

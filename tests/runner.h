@@ -12,6 +12,7 @@
 
 #include <check.h>
 #include <stddef.h>
+#include <tcpx.h>
 
 /* One row: the case, and the function that adds its tests and fixtures. */
 struct test_case {
@@ -24,6 +25,25 @@ struct test_case {
 extern const struct test_case test_cases[];
 
 /*
+ * The body of a test runs in the world that the environment names: in the
+ * thread itself, or as the first fiber of a core.
+ */
+void run_body(void (*body)(int), int i);
+const char *test_world(void); /* "thread", "epoll" or "uring" */
+
+#undef START_TEST
+#define START_TEST(test)                                                       \
+    static void test##_body(int _i);                                           \
+    static void test##_fn(int _i)                                              \
+    {                                                                          \
+        run_body(test##_body, _i);                                             \
+    }                                                                          \
+    static const TTest test##_ttest = {"" #test "", test##_fn, __FILE__,       \
+                                       __LINE__};                              \
+    static const TTest *test = &test##_ttest;                                  \
+    static void test##_body(int _i CK_ATTRIBUTE_UNUSED)
+
+/*
  * Ends the test function that calls it as skipped, with the reason, in the
  * words of printf(3).  CTest then shows the case as skipped, unless another
  * test of it fails.
@@ -32,6 +52,17 @@ extern const struct test_case test_cases[];
     do {                                                                       \
         note_skip(__func__, __VA_ARGS__);                                      \
         return;                                                                \
+    } while (0)
+
+/* In a world of fibers: lets all others get as far as they can, and says 1. */
+int let_fibers_run(void);
+
+/* Ends a test of what only threads do: it passes in the world of threads, and
+   is no test in the others. */
+#define only_in_threads()                                                      \
+    do {                                                                       \
+        if (tcpx_task_engine(tcpx_task_self()))                                \
+            return;                                                            \
     } while (0)
 
 void note_skip(const char *test, const char *why, ...)

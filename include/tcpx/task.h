@@ -67,7 +67,8 @@ static inline tcpx_task_opts tcpx_task_defaults(void)
     (&(tcpx_task_opts){.size = (uint32_t)sizeof(tcpx_task_opts), __VA_ARGS__})
 
 /*
- * Starts fn(arg) as a task beside the calling one: a thread from a thread.  The
+ * Starts fn(arg) as a task beside the calling one: a thread from a thread, a
+ * fiber on the same core from a fiber, which needs no lock against it.  The
  * handle in *out is ended by tcpx_task_join() or tcpx_task_end().  Tasks that a
  * server's handler started, and those that they started, are canceled and
  * joined when the handler returns; its locals are gone then, so that a task
@@ -97,6 +98,53 @@ TCPX_API void tcpx_task_end(tcpx_task *t);
  * it, -EINVAL for a duration in its place.
  */
 TCPX_API int tcpx_sleep(tcpx_time deadline);
+
+/* What moves the bytes of fibers. */
+enum tcpx_engine {
+    TCPX_ENGINE_AUTO,  /* io_uring where the system allows it, else epoll */
+    TCPX_ENGINE_EPOLL, /* epoll(7) */
+    TCPX_ENGINE_URING  /* io_uring(7) */
+};
+
+/* How to run fibers; zero is the default of every member. */
+typedef struct tcpx_run_opts {
+    uint32_t size;       /* sizeof(tcpx_run_opts); the macro sets it */
+    int32_t engine;      /* enum tcpx_engine */
+    uint64_t stack_size; /* of fn and of what it spawns without saying more, in
+                            bytes of address space; 256 KiB, at least 64 KiB */
+} tcpx_run_opts;
+
+static inline tcpx_run_opts tcpx_run_defaults(void)
+{
+    tcpx_run_opts opts;
+
+    memset(&opts, 0, sizeof(opts));
+    opts.size = (uint32_t)sizeof(opts);
+    return opts;
+}
+
+/* In C: TCPX_RUN(.engine = TCPX_ENGINE_EPOLL). */
+#define TCPX_RUN(...)                                                          \
+    (&(tcpx_run_opts){.size = (uint32_t)sizeof(tcpx_run_opts), __VA_ARGS__})
+
+/*
+ * Makes the calling thread a core of fibers, runs fn(arg) as the first of them,
+ * and returns when it and every task that came of it have ended.  All calls of
+ * the library in a fiber let others run where a thread would wait.  A fiber
+ * stays in its thread; what blocks the thread by itself (a mutex, a read from
+ * the terminal) blocks all of them.
+ *
+ * *result, which may be NULL, is what fn returned; untouched on failure.
+ * Returns 0; -EBUSY if the thread is a core already; -ENOTSUP if the engine
+ * asked for is not to be had here; -EMFILE, -ENFILE, -ENOMEM: a shortage;
+ * -EINVAL, -E2BIG: a wrong argument.
+ */
+TCPX_API int tcpx_run(int (*fn)(void *arg), void *arg, int *result,
+                      const tcpx_run_opts *opts);
+
+/* The engine that moves the bytes of a task, TCPX_ENGINE_EPOLL or
+   TCPX_ENGINE_URING; 0 for a thread, and for NULL.  Thread-safe. */
+TCPX_API int tcpx_task_engine(const tcpx_task *t);
 
 TCPX_END_DECLS
 

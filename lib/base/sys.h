@@ -71,6 +71,9 @@
     X(fork)                                                                    \
     X(mmap)                                                                    \
     X(close_range)                                                             \
+    X(mprotect)                                                                \
+    X(io_uring_setup)                                                          \
+    X(io_uring_enter)                                                          \
     X(pidfd_open)                                                              \
     X(waitid)                                                                  \
     X(getaddrinfo)                                                             \
@@ -173,6 +176,13 @@ void tcpx__sys_epoll_remove(int watch, int fd);
 /* What was added for descriptors that are ready, at most 64; does not wait. */
 int tcpx__sys_epoll_collect(int watch, void **ready, int n);
 
+/* The engine's own: events as in epoll_ctl(2), with `data` to come back. */
+struct epoll_event;
+int tcpx__sys_epoll_ctl(int epoll, int operation, int fd, uint32_t events,
+                        uint64_t data);
+int tcpx__sys_epoll_wait(int epoll, struct epoll_event *events, int n,
+                         int64_t until); /* as in tcpx__sys_futex_wait() */
+
 /* A pipe, non-blocking and CLOEXEC, with room for about `size` bytes. */
 int tcpx__sys_pipe(int fd[2], size_t size);
 
@@ -190,6 +200,15 @@ int tcpx__sys_reap(int pidfd, int pid, int *status);
 /* Zeroed memory that children share; NULL if there is none. */
 void *tcpx__sys_map_shared(size_t size);
 void tcpx__sys_unmap(void *p, size_t size);
+
+/*
+ * Address space for stacks, of which no page is memory before it is touched;
+ * a page that faults; and giving the memory of pages back.
+ */
+size_t tcpx__sys_page_size(void);
+void *tcpx__sys_map_stacks(size_t size);
+int tcpx__sys_guard(void *page, size_t size);
+void tcpx__sys_drop_pages(void *p, size_t size);
 
 int tcpx__sys_sigaction(int number, const struct sigaction *action,
                         struct sigaction *old);

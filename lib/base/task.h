@@ -21,6 +21,7 @@
 #include "base/list.h"
 #include "base/util.h"
 
+struct tcpx__fiber;
 struct tcpx__handle;
 struct tcpx__world;
 
@@ -109,6 +110,7 @@ struct tcpx_task {
     struct tcpx__spawned *spawned; /* NULL: a thread of the program */
 
     const struct tcpx__world *world;
+    struct tcpx__fiber *fiber; /* NULL: a thread */
     struct tcpx__failure failure;
 };
 

@@ -9,6 +9,8 @@
 #include "base/util.h"
 #include "io/world.h"
 
+static _Atomic uint32_t serials;
+
 void tcpx__handle_init(struct tcpx__handle *h, int fd, unsigned flags)
 {
     h->fd = fd;
@@ -17,6 +19,10 @@ void tcpx__handle_init(struct tcpx__handle *h, int fd, unsigned flags)
     atomic_init(&h->guard, 0);
     h->spin = 0;
     h->forks = atomic_load(&tcpx__forks);
+    do
+        h->serial =
+            atomic_fetch_add_explicit(&serials, 1, memory_order_relaxed);
+    while (h->serial == 0); /* which stands for none */
     h->receive_timeout = flags & TCPX__SHARED ? -1 : 0;
     for (size_t i = 0; i < TCPX__WAITERS; i++)
         atomic_init(&h->waiters[i], NULL);

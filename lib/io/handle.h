@@ -60,6 +60,7 @@ struct tcpx__handle {
     _Atomic int16_t canceled; /* 0, or the code that waits end with */
     uint32_t spin;            /* ns to try before sleeping */
     uint32_t forks;           /* tcpx__forks when it was made */
+    uint32_t serial;          /* tells it from those that had its number */
     _Atomic uint64_t guard;   /* LOOKERS, USERS, ERA, CLOSING */
     int64_t receive_timeout;  /* SO_RCVTIMEO in force; 0: none, -1: unknown */
     tcpx_task *_Atomic waiters[TCPX__WAITERS];

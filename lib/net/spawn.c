@@ -14,9 +14,6 @@
 #include "net/opts.h"
 #include "net/task.h"
 
-#define DEFAULT_STACK (256 * 1024)
-#define SMALLEST_STACK (64 * 1024)
-
 /* Takes t out of its parent's scope: 1 if it was there, and who does so is
    the one who reaps it.  Once the scope ends, that is the parent. */
 static int leave_scope(tcpx_task *t)
@@ -66,8 +63,8 @@ static int copy_opts(tcpx_task_opts *o, const tcpx_task_opts *given)
     if (err)
         return err;
     if (o->stack_size == 0)
-        o->stack_size = DEFAULT_STACK;
-    if (o->reserved_0 || o->stack_size < SMALLEST_STACK ||
+        o->stack_size = TCPX__STACK_SIZE;
+    if (o->reserved_0 || o->stack_size < TCPX__SMALLEST_STACK ||
         o->stack_size > SSIZE_MAX)
         return -EINVAL;
     return 0;
@@ -83,8 +80,8 @@ static void enter_scope(tcpx_task *parent, tcpx_task *t)
     pthread_mutex_unlock(&parent->lock);
 }
 
-static tcpx_task *new_task(const struct tcpx__world *world, void (*fn)(void *),
-                           void *arg, size_t stack_size)
+tcpx_task *tcpx__task_create(const struct tcpx__world *world,
+                             void (*fn)(void *), void *arg, size_t stack_size)
 {
     tcpx_task *t = tcpx__task_new(world);
 
@@ -117,7 +114,8 @@ int tcpx_task_spawn(tcpx_task **out, void (*fn)(void *), void *arg,
     err = copy_opts(&o, opts);
     if (err)
         return tcpx__fail(err, "spawn", NULL);
-    t = self ? new_task(self->world, fn, arg, (size_t)o.stack_size) : NULL;
+    t = self ? tcpx__task_create(self->world, fn, arg, (size_t)o.stack_size)
+             : NULL;
     if (!t)
         return tcpx__fail(-ENOMEM, "spawn", NULL);
     /* One reference is the running task's; who reaps it, if anybody will, has

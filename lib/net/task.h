@@ -7,6 +7,15 @@
 
 #include "base/task.h"
 
+/* A task's stack, and the smallest that one may ask for. */
+#define TCPX__STACK_SIZE (256 * 1024)
+#define TCPX__SMALLEST_STACK (64 * 1024)
+
+/* A task that will run fn(arg); the reference is the running task's own. */
+tcpx_task *tcpx__task_create(const struct tcpx__world *world,
+                             void (*fn)(void *arg), void *arg,
+                             size_t stack_size);
+
 /* tcpx_task_cancel() with another code: TCPX_ELIMIT. */
 void tcpx__task_cancel_with(tcpx_task *t, int code);
 

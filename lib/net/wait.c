@@ -58,8 +58,9 @@ static int is_wrong(const tcpx_waitfor *w)
     case TCPX_WAIT_QUEUE:
         return w->want && !w->on.queue;
     case TCPX_WAIT_TASK:
-        return w->want && (!w->on.task || !w->on.task->spawned ||
-                           w->want != TCPX_READABLE);
+        return w->want &&
+               (!w->on.task || !w->on.task->spawned ||
+                w->on.task == tcpx__task() || w->want != TCPX_READABLE);
     default:
         return 1;
     }

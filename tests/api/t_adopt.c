@@ -186,6 +186,7 @@ END_TEST
 
 START_TEST(what_was_changed_on_a_sole_owned_socket_is_put_back)
 {
+    only_in_threads();
     tcpx_conn *c = NULL;
     char buf[1];
     int fd[2];
@@ -216,6 +217,7 @@ END_TEST
 
 START_TEST(a_socket_of_the_librarys_own_is_given_back_plain)
 {
+    only_in_threads();
     struct pair p = pair_open(PAIR_UNIX);
     char buf[1];
     int fd = -1;

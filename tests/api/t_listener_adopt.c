@@ -143,6 +143,7 @@ END_TEST
 
 START_TEST(a_timeout_on_an_adopted_listener_ends_no_read_too_early)
 {
+    only_in_threads();
     const struct timeval short_time = {.tv_usec = 20000};
     struct timeval in_force = {.tv_sec = -1};
     socklen_t len = sizeof(in_force);

@@ -252,6 +252,7 @@ START_TEST(a_program_ends_at_once_with_a_lookup_stuck)
     tcpx_time begin = tcpx_now();
     int status;
 
+    only_in_threads();
     if (on_valgrind())
         skip_test("valgrind takes what a stuck thread holds for lost");
     status = child_status(start_child(end_with_a_lookup_stuck, NULL));
@@ -275,6 +276,7 @@ static void reach_in_child(void *arg)
 
 START_TEST(a_child_of_a_fork_amid_a_lookup_connects_by_name)
 {
+    only_in_threads();
     struct stage s;
     struct stuck all[HELPERS];
     int before;

@@ -256,7 +256,7 @@ static void await_asleep(const struct getter *g)
     tcpx_time until = soon();
     char state = 0;
 
-    while (state != 'S') {
+    while (!let_fibers_run() && state != 'S') {
         char path[64];
         FILE *f = NULL;
 

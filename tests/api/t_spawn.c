@@ -219,6 +219,7 @@ END_TEST
 
 START_TEST(a_task_that_cannot_be_started_is_an_error_and_no_leak)
 {
+    only_in_threads();
     tcpx_task *t = NULL;
     int err = tcpx_task_spawn(&t, say_done, NULL,
                               TCPX_TASK(.stack_size = UINT64_C(1) << 46));

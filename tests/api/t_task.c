@@ -311,6 +311,7 @@ static void cancel_in_child(void *arg)
 
 START_TEST(a_childs_task_shares_no_wake_up_with_its_parents)
 {
+    only_in_threads();
     struct pair p = pair_open(PAIR_SHARED);
     tcpx_conn *c;
     char buf[8];
@@ -343,6 +344,7 @@ static void end_in_child(void *arg)
 
 START_TEST(a_child_can_end_what_its_parents_threads_wait_on)
 {
+    only_in_threads();
     struct call calls[3];
     tcpx_conn *c[3];
     char bytes[3][64];

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fiber.c - what the worlds of fibers share, whatever their engine.
+ */
+#include "io/fiber.h"
+
+#include "base/sys.h"
+
+tcpx_time tcpx__fiber_until(tcpx_time deadline, int blind)
+{
+    tcpx_time look;
+
+    if (!blind)
+        return deadline;
+    look = tcpx__sys_now() + TCPX__BLIND_SLICE;
+    return look < deadline ? look : deadline;
+}
+
+int tcpx__fiber_struck(struct tcpx__handle *h, tcpx_task *t, tcpx_time deadline)
+{
+    int code = tcpx__handle_canceled(h);
+
+    if (code)
+        return code;
+    if (deadline != TCPX_FOREVER &&
+        (deadline <= 0 || tcpx__sys_now() >= deadline))
+        return TCPX_EDEADLINE;
+    code = atomic_load(&t->canceled);
+    if (!code || (atomic_load(&h->flags) & TCPX__LISTENER))
+        return code;
+    tcpx__handle_cancel(h, code);
+    return tcpx__handle_canceled(h);
+}
+
+int tcpx__fiber_park(tcpx_time deadline)
+{
+    tcpx_task *t = tcpx__task();
+
+    for (;;) {
+        uint32_t wakes = atomic_load(&t->wakes);
+        int code;
+
+        if (wakes != t->seen) {
+            t->seen = wakes;
+            return 0;
+        }
+        if (deadline != TCPX_FOREVER &&
+            (deadline <= 0 || tcpx__sys_now() >= deadline))
+            return TCPX_EDEADLINE;
+        code = atomic_load(&t->canceled);
+        if (code)
+            return code;
+        tcpx__fiber_suspend(t->fiber, deadline);
+    }
+}
+
+void tcpx__fiber_unpark(tcpx_task *t)
+{
+    atomic_fetch_add(&t->lookers, 1);
+    if (!atomic_load(&t->ended)) {
+        atomic_fetch_add(&t->wakes, 1);
+        tcpx__fiber_post(t->fiber);
+    }
+    atomic_fetch_sub(&t->lookers, 1);
+}
+
+int tcpx__fiber_spawn(tcpx_task *t)
+{
+    return tcpx__fiber_start(tcpx__task()->fiber->core, t,
+                             t->spawned->stack_size);
+}
+
+void tcpx__fiber_reap(tcpx_task *t)
+{
+    (void)t; /* its stack went when it ended */
+}
+
+void tcpx__fiber_disown(tcpx_task *t)
+{
+    (void)t;
+}

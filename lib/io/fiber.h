@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fiber.h - what the worlds of fibers share, whatever their engine.
+ */
+#ifndef TCPX_IO_FIBER_H
+#define TCPX_IO_FIBER_H
+
+#include <poll.h>
+#include "fiber/core.h"
+#include "io/world.h"
+
+/* The park, unpark and so on of world.h: they need no engine. */
+int tcpx__fiber_park(tcpx_time deadline);
+void tcpx__fiber_unpark(tcpx_task *t);
+int tcpx__fiber_spawn(tcpx_task *t);
+void tcpx__fiber_reap(tcpx_task *t);
+void tcpx__fiber_disown(tcpx_task *t);
+
+/*
+ * Why a wait of t on h must end now: 0, TCPX_EDEADLINE, or the code of a
+ * cancel.  That of the task takes a connection with it, if there was still
+ * something to wait for.
+ */
+int tcpx__fiber_struck(struct tcpx__handle *h, tcpx_task *t,
+                       tcpx_time deadline);
+
+/* A fiber that waits for a descriptor: it is made ready when one of what it
+   wants comes, or an error. */
+struct tcpx__watcher {
+    struct tcpx__watcher *next;
+    struct tcpx__fiber *fiber; /* NULL: not armed */
+    short want;
+    struct tcpx__op *op; /* over io_uring */
+};
+
+/* A wait for several descriptors; the arrays have n members each. */
+struct tcpx__wait_set {
+    struct tcpx__poll_item *items;
+    size_t n;
+    struct pollfd *polls;
+    struct tcpx__watcher *watchers;
+    int *slots; /* of the items' handles; -1: unnamed */
+    int blind;
+};
+
+/* How an engine is told to make the fiber ready when an item may be, how once
+   more after it did, if it has to be, and to let it be. */
+struct tcpx__arming {
+    int (*arm)(struct tcpx__wait_set *set, tcpx_task *t);
+    int (*rearm)(struct tcpx__wait_set *set, tcpx_task *t);
+    void (*disarm)(struct tcpx__wait_set *set, tcpx_task *t);
+};
+
+int tcpx__fiber_wait(struct tcpx__poll_item *items, size_t n,
+                     tcpx_time deadline, const struct tcpx__arming *arming);
+
+/* Until when to sleep if who cancels cannot find this task (`blind`). */
+tcpx_time tcpx__fiber_until(tcpx_time deadline, int blind);
+
+extern const struct tcpx__world tcpx__world_epoll;
+extern const struct tcpx__world tcpx__world_uring;
+
+#endif
