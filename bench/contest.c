@@ -105,15 +105,16 @@ static void serve(struct process *p, const struct contender *c, long clients,
     if (c->has_workers)
         a.argv[n++] = a.numbers[0];
     a.argv[n] = NULL;
-    process_start(p, a.argv, s->cpu[0]);
+    process_start(p, c->program, a.argv, s->cpu[0]);
     process_line(p, line, sizeof(line));
     if (sscanf(line, "listening on %63s", address) != 1)
         exit(1);
 }
 
-static void load(struct process *p, const char *address, long clients,
-                 const struct settings *s)
+static void load(struct process *p, const struct contender *c,
+                 const char *address, long clients, const struct settings *s)
 {
+    static char name[128];
     struct arguments a;
     char line[128];
 
@@ -125,7 +126,8 @@ static void load(struct process *p, const char *address, long clients,
                       "--clients", a.numbers[0], "--ms", a.numbers[1],
                       "--warm-up", s->event == IDLE ? "0" : WARM_UP, NULL},
            10 * sizeof(char *));
-    process_start(p, a.argv, s->cpu[1]);
+    snprintf(name, sizeof(name), "the load of %s, %s", c->name, c->model);
+    process_start(p, name, a.argv, s->cpu[1]);
     process_line(p, line, sizeof(line)); /* begin */
 }
 
@@ -144,7 +146,7 @@ static double measure_time(const struct contender *c, const struct settings *s,
     long n;
 
     serve(&server, c, s->clients, s, address);
-    load(&clients, address, s->clients, s);
+    load(&clients, c, address, s->clients, s);
     all = -machine_cpu_time();
     serving = -process_cpu_time(&server);
     asking = -process_cpu_time(&clients);
@@ -193,7 +195,7 @@ static struct memory measure_memory(const struct contender *c, long n,
     char line[128];
 
     serve(&server, c, n, s, address);
-    load(&clients, address, n, s);
+    load(&clients, c, address, n, s);
     process_line(&clients, line, sizeof(line)); /* all have been answered */
     m = process_memory(&server);
     m.kernel -= kernel;

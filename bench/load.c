@@ -134,7 +134,9 @@ static void run(struct load *load, tcpx_time until)
         int n = epoll_wait(load->epoll, events, EVENTS, 10000);
 
         if (n == 0) {
-            fprintf(stderr, "load: no answer for 10 s\n");
+            fprintf(stderr,
+                    "load: no answer for 10 s, and %ld of %ld are missing\n",
+                    load->begun - load->done, load->begun);
             exit(1);
         }
         if (n < 0 && errno != EINTR)

@@ -34,7 +34,8 @@ static void run(char *const argv[], int cpu, const int in[2], const int out[2])
     _exit(127);
 }
 
-void process_start(struct process *p, char *const argv[], int cpu)
+void process_start(struct process *p, const char *name, char *const argv[],
+                   int cpu)
 {
     int in[2];
     int out[2];
@@ -42,6 +43,7 @@ void process_start(struct process *p, char *const argv[], int cpu)
     bench_ok(pipe(in), "pipe");
     bench_ok(pipe(out), "pipe");
     fflush(stdout);
+    p->name = name;
     p->pid = fork();
     bench_ok(p->pid, "fork");
     if (p->pid == 0)
@@ -57,7 +59,7 @@ void process_start(struct process *p, char *const argv[], int cpu)
 void process_line(const struct process *p, char *line, int size)
 {
     if (!fgets(line, size, p->out)) {
-        fprintf(stderr, "a program that was started has ended\n");
+        fprintf(stderr, "%s has ended\n", p->name);
         exit(1);
     }
     line[strcspn(line, "\n")] = '\0';

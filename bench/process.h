@@ -9,13 +9,16 @@
 #include <sys/types.h>
 
 struct process {
+    const char *name;
     pid_t pid;
     FILE *out; /* its standard output */
     int in;    /* its standard input */
 };
 
-/* Starts argv[0], tied to one CPU; negative: to none. */
-void process_start(struct process *p, char *const argv[], int cpu);
+/* Starts argv[0], tied to one CPU; negative: to none.  The name is for what
+   may have to be said of it. */
+void process_start(struct process *p, const char *name, char *const argv[],
+                   int cpu);
 
 /* Its next line, without the end of it; ends the program if there is none. */
 void process_line(const struct process *p, char *line, int size);
