@@ -69,7 +69,8 @@ machine() {
     virtual=''
     ! grep -q '^flags.* hypervisor' /proc/cpuinfo || virtual=', virtual'
     echo "Machine: $(nproc) CPUs${model:+ ($model$virtual)}," \
-        "$(uname -s) $(uname -r), $("${CC:-cc}" --version | head -n 1)."
+        "$(uname -s) $(uname -r), $("${CC:-cc}" --version | head -n 1)." \
+        "Rounds: $rounds."
     busy=$(awk '{ print ($1 > 0.5) }' /proc/loadavg)
     [ "$busy" = 0 ] || echo "Other programs were running when it began."
 }
@@ -151,7 +152,7 @@ costs() {
         }
         function rate(model) {
             model = of["echo", 64, model, "rate"]
-            return model == "" ? "" : thousands(about(model, 1000))
+            return model == "" ? "not measured" : thousands(about(model, 1000))
         }
         function memory(model, own, kernel) {
             own = of["idle", 1000, model, "own"]
