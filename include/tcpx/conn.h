@@ -164,7 +164,8 @@ TCPX_API ssize_t tcpx_write(tcpx_conn *c, const void *buf, size_t len,
  * A writen, writev, sendfile, printf or frame that stopped early leaves the
  * connection cut until a later write call completes: tcpx_half_close() then
  * sends nothing and tcpx_close() ends with a reset, so that the peer cannot
- * take the piece for the whole.
+ * take the piece for the whole.  (On a Unix socket it can: there is no reset,
+ * see tcpx_abort(); an answer must say there where it ends.)
  */
 TCPX_API int tcpx_writen(tcpx_conn *c, const void *buf, size_t len,
                          size_t *done, tcpx_time deadline);
@@ -255,7 +256,8 @@ TCPX_API int tcpx_half_close(tcpx_conn *c);
  * program read them.  TCPX_EDEADLINE: the descriptor is closed with the FIN
  * under way, and the kernel goes on by itself; but a connect that is under way
  * is given up.  A latched error, or the code
- * that cut an answer, which ends with a reset.  -EBUSY if c belongs to the
+ * that cut an answer, which ends with a reset, or on a Unix socket as
+ * tcpx_abort() tells.  -EBUSY if c belongs to the
  * server whose handler was given it: then c lives on.
  *
  * With TCPX_NOW it sends FIN, drops what has arrived and closes, without
@@ -266,9 +268,10 @@ TCPX_API int tcpx_close(tcpx_conn *c, tcpx_time deadline);
 
 /*
  * Ends the connection with a reset, at once: the peer reads -ECONNRESET, what
- * was under way is dropped, no TIME_WAIT stays.  Frees c; NULL is nothing.  A
- * Unix socket has no reset; there the peer sees the end, or ECONNRESET if
- * input was unread.
+ * was under way is dropped, no TIME_WAIT stays.  Frees c; NULL is nothing.
+ *
+ * A Unix socket has no reset: the peer reads all that was written, and then
+ * -ECONNRESET if it had sent what was never read here, else the end.
  */
 TCPX_API void tcpx_abort(tcpx_conn *c);
 
@@ -276,7 +279,8 @@ TCPX_API void tcpx_abort(tcpx_conn *c);
  * Makes every call on c, in progress and to come, return TCPX_ECANCELED.  May
  * be called from any thread and from any signal handler.  A canceled
  * connection ends with a reset, whoever ends it, so that the peer cannot take
- * a cut answer for a whole one.  c must be alive, or kept by tcpx_conn_ref().
+ * a cut answer for a whole one; on a Unix socket as tcpx_abort() tells.  c must
+ * be alive, or kept by tcpx_conn_ref().
  */
 TCPX_API void tcpx_cancel(tcpx_conn *c);
 

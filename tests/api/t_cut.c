@@ -218,6 +218,30 @@ static void *flood(void *arg)
     return (void *)(intptr_t)errno;
 }
 
+/* There is no reset there: the kernel tells the peer of input that was not
+   read, and else of a clean end.  Only the answer itself can say where it
+   ends. */
+START_TEST(on_a_unix_socket_a_cut_answer_may_look_whole)
+{
+    int unread = _i % 2;
+    int canceled = _i / 2;
+    size_t went;
+    size_t count = 0;
+    int peer;
+    tcpx_conn *c = conn_open(PAIR_UNIX, &peer);
+
+    went = cut_short(c, 0);
+    if (unread)
+        raw_send(peer, "unread", 6);
+    if (canceled)
+        tcpx_cancel(c);
+    ck_fails(tcpx_close(c, soon()), canceled ? TCPX_ECANCELED : TCPX_EDEADLINE);
+    ck_assert_int_eq(raw_drain(peer, &count), unread ? -ECONNRESET : 0);
+    ck_assert_uint_eq(count, went);
+    close(peer);
+}
+END_TEST
+
 START_TEST(an_echo_that_gave_up_ends_in_a_reset)
 {
     pthread_t thread;
@@ -245,6 +269,7 @@ static void fill_cut(TCase *tc)
     tcase_add_loop_test(tc, a_plain_write_never_cuts, 0, PAIRS);
     tcase_add_loop_test(tc, even_nothing_of_an_answer_is_a_cut, 0, PAIRS);
     tcase_add_loop_test(tc, a_call_that_was_refused_is_no_cut, 0, PAIRS);
+    tcase_add_loop_test(tc, on_a_unix_socket_a_cut_answer_may_look_whole, 0, 4);
     tcase_add_loop_test(tc, closing_after_a_cut_resets, 0, 4 * tcp);
     tcase_add_loop_test(tc, an_echo_that_gave_up_ends_in_a_reset, PAIR_SHARED,
                         PAIRS);
