@@ -19,7 +19,7 @@ static void enter(struct tcpx__wait_set *set, tcpx_task *t)
         set->polls[i] = (struct pollfd){.fd = item->fd, .events = item->want};
         set->watchers[i] = (struct tcpx__watcher){.fiber = NULL};
         set->slots[i] = -1;
-        if (item->fd >= 0 && item->handle) {
+        if (item->handle) {
             set->slots[i] = tcpx__handle_enter(item->handle, t, 0);
             set->blind |= set->slots[i] < 0;
         }
@@ -31,7 +31,7 @@ static void leave(struct tcpx__wait_set *set, tcpx_task *t)
     for (size_t i = 0; i < set->n; i++) {
         const struct tcpx__poll_item *item = &set->items[i];
 
-        if (item->fd >= 0 && item->handle)
+        if (item->handle)
             tcpx__handle_leave(item->handle, t, set->slots[i]);
     }
 }
@@ -51,10 +51,7 @@ static int collect(struct tcpx__wait_set *set)
     for (size_t i = 0; i < set->n; i++) {
         struct tcpx__poll_item *item = &set->items[i];
 
-        item->got = 0;
-        if (item->fd < 0)
-            continue;
-        item->got = set->polls[i].revents;
+        item->got = set->polls[i].revents; /* 0 without a descriptor */
         if (item->handle && tcpx__handle_canceled(item->handle))
             item->got |= POLLERR;
         ready += item->got != 0;

@@ -95,7 +95,7 @@ static void enter(struct wait_set *set, tcpx_task *t,
 
         set->polls[i] = (struct pollfd){.fd = item->fd, .events = item->want};
         set->slots[i] = -1;
-        if (item->handle && item->fd >= 0) {
+        if (item->handle) {
             set->slots[i] = tcpx__handle_enter(item->handle, t, 0);
             set->blind |= set->slots[i] < 0;
         }
@@ -110,7 +110,7 @@ static void leave(struct wait_set *set, tcpx_task *t,
                   const struct tcpx__poll_item *items, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (items[i].handle && items[i].fd >= 0)
+        if (items[i].handle)
             tcpx__handle_leave(items[i].handle, t, set->slots[i]);
     }
 }
@@ -122,10 +122,7 @@ static int collect(const struct wait_set *set, struct tcpx__poll_item *items,
     int ready = 0;
 
     for (size_t i = 0; i < n; i++) {
-        items[i].got = 0;
-        if (items[i].fd < 0)
-            continue;
-        items[i].got = set->polls[i].revents;
+        items[i].got = set->polls[i].revents; /* 0 without a descriptor */
         if (items[i].handle && tcpx__handle_canceled(items[i].handle))
             items[i].got |= POLLERR;
         ready += items[i].got != 0;

@@ -34,7 +34,7 @@
 
 /* One descriptor in a wait for several; want and got hold POLLIN, POLLOUT. */
 struct tcpx__poll_item {
-    int fd; /* negative: skipped */
+    int fd; /* negative: none, and only a cancel of the handle counts */
     short want;
     short got;                   /* POLLERR and POLLHUP may be in it, unasked */
     struct tcpx__handle *handle; /* NULL for a plain descriptor */

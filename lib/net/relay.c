@@ -131,29 +131,51 @@ static int move(struct relay *r, struct flow *f)
 }
 
 /* What this direction waits for: room where it has something, else input. */
-static void want(const struct flow *f, struct tcpx__poll_item *item)
+static tcpx_conn *want(const struct flow *f, short *events)
 {
     int has_output =
         f->in_pipe || tcpx__conn_buffered(f->from) || atomic_load(&f->to->kept);
-    tcpx_conn *c = has_output ? f->to : f->from;
 
-    *item = (struct tcpx__poll_item){.fd = f->has_ended ? -1 : c->h.fd,
-                                     .want = has_output ? POLLOUT : POLLIN,
-                                     .handle = &c->h};
+    *events = has_output ? POLLOUT : POLLIN;
+    return has_output ? f->to : f->from;
+}
+
+/* Both connections, the first of them first, each with what is wanted of it:
+   nothing of one that neither direction waits for, but its cancel counts. */
+static void want_both(const struct relay *r, struct tcpx__poll_item items[2])
+{
+    tcpx_conn *both[2] = {r->flows[0].from, r->flows[0].to};
+
+    for (int i = 0; i < 2; i++)
+        items[i] = (struct tcpx__poll_item){.fd = -1, .handle = &both[i]->h};
+    for (int i = 0; i < 2; i++) {
+        short events;
+        tcpx_conn *c = want(&r->flows[i], &events);
+        struct tcpx__poll_item *item = &items[c == both[1]];
+
+        if (r->flows[i].has_ended)
+            continue;
+        item->fd = c->h.fd;
+        item->want |= events;
+    }
 }
 
 static int wait_moved(struct relay *r, tcpx_time deadline)
 {
-    const struct tcpx__world *world = tcpx__world();
     struct tcpx__poll_item items[2];
     tcpx_time until = deadline;
+    int err;
     int rc;
 
     if (r->idle != TCPX_FOREVER && r->moved_at + r->idle < until)
         until = r->moved_at + r->idle;
-    want(&r->flows[0], &items[0]);
-    want(&r->flows[1], &items[1]);
-    rc = world->wait(items, 2, until);
+    want_both(r, items);
+    rc = tcpx__world()->wait(items, 2, until);
+    err = tcpx__handle_canceled(items[0].handle);
+    if (!err)
+        err = tcpx__handle_canceled(items[1].handle);
+    if (err)
+        return err;
     if (rc == TCPX_EDEADLINE && until < deadline)
         return TCPX_ELIMIT;
     return rc < 0 ? rc : 0;
