@@ -219,14 +219,17 @@ static void fill_data(TCase *tc)
 START_TEST(a_reset_in_the_middle_leaves_an_exact_count)
 {
     struct call call = {.kind = CALL_WRITEN, .len = (size_t)64 << 20};
+    tcpx_time began;
     int peer;
 
     call.c = conn_open(_i, &peer);
     call.deadline = TCPX_FOREVER;
     call_begin(&call);
     until_asleep(&call);
+    began = tcpx_now();
     raw_reset(peer);
     call_end(&call);
+    ck_assert_int_lt(call.ended - began, TCPX_SEC); /* at once */
     ck_assert_msg(tcpx_is_peer_gone((int)call.result), "%s", call.errmsg);
     ck_assert_uint_gt(call.done, 0);
     ck_assert_uint_lt(call.done, call.len);

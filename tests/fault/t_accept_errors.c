@@ -80,6 +80,27 @@ START_TEST(errors_of_clients_without_end_end_at_the_deadline)
 }
 END_TEST
 
+/* A firewall's EPERM about one client looks like that of a security module
+   about all of them, which lasts. */
+START_TEST(errors_of_clients_that_last_do_not_spin)
+{
+    tcpx_time began = tcpx_now();
+    tcpx_conn *c = NULL;
+    int client = new_client();
+    int pauses;
+
+    fail_calls(TCPX__SYS_accept4, 1, INT32_MAX, -EPERM);
+    ck_fails(tcpx_accept(&c, l, tcpx_after(100 * TCPX_MSEC)), TCPX_EDEADLINE);
+    pauses = (int)((tcpx_now() - began) / (10 * TCPX_MSEC));
+    ck_assert_int_gt(calls_seen(), 64); /* it looks again after a pause */
+    ck_assert_int_le(calls_seen(), 64 * (pauses + 1));
+    fail_none();
+    ck_ok(tcpx_accept(&c, l, TCPX_NOW));
+    tcpx_abort(c);
+    close(client);
+}
+END_TEST
+
 START_TEST(a_shortage_is_told_and_the_client_stays_queued)
 {
     int client = new_client();
@@ -256,6 +277,7 @@ static void fill_errors(TCase *tc)
     tcase_add_loop_test(tc, clients_that_have_gone_hide_nobody_even_with_now, 0,
                         OF_A_CLIENT);
     tcase_add_test(tc, errors_of_clients_without_end_end_at_the_deadline);
+    tcase_add_test(tc, errors_of_clients_that_last_do_not_spin);
     tcase_add_loop_test(tc, an_error_of_the_listener_itself_ends_accept_at_once,
                         0, FATAL);
     tcase_add_test(

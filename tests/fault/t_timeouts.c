@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -198,10 +199,41 @@ START_TEST(a_spin_ends_with_its_time)
 }
 END_TEST
 
+START_TEST(a_spin_sees_a_cancel)
+{
+    struct call call = {.kind = CALL_READ, .deadline = TCPX_FOREVER};
+    int of_the_task = _i % 2;
+    tcpx_time began;
+    int fd[2];
+
+    raw_pair(fd);
+    ck_ok(tcpx_conn_adopt(
+        &call.c, fd[0],
+        TCPX_ADOPT(.sole_owner = _i / 2, .spin = 4 * TCPX_SEC)));
+    hooks_on();
+    call_begin(&call);
+    while (hooks_count(TCPX__SYS_recv) < 2)
+        sched_yield();
+    began = tcpx_now();
+    if (of_the_task)
+        tcpx_task_cancel(atomic_load(&call.task));
+    else
+        tcpx_cancel(call.c);
+    ck_fails(call_end(&call), TCPX_ECANCELED);
+    ck_assert_int_lt(call.ended - began, 2 * TCPX_SEC);
+    ck_assert_uint_eq(hooks_count(TCPX__SYS_ppoll), 0);
+    hooks_off();
+    ck_assert_int_eq(tcpx_conn_state(call.c), TCPX_STATE_CANCELED);
+    tcpx_abort(call.c);
+    close(fd[1]);
+}
+END_TEST
+
 static void fill_waiting(TCase *tc)
 {
     tcase_add_loop_test(tc, a_wait_makes_few_calls, 0, PAIRS * CALL_CLOSE);
     tcase_add_loop_test(tc, a_spin_ends_with_its_time, 0, 2);
+    tcase_add_loop_test(tc, a_spin_sees_a_cancel, 0, 4);
 }
 
 /* ---- an open file that others change ----------------------------------- */
