@@ -22,7 +22,8 @@ int serving_model(const char *name, int32_t *out)
     } models[] = {{"iterative", TCPX_ITERATIVE},
                   {"fork", TCPX_FORK},
                   {"thread", TCPX_THREAD},
-                  {"pool", TCPX_POOL}};
+                  {"pool", TCPX_POOL},
+                  {"fiber", TCPX_FIBER}};
 
     for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
         if (strcmp(name, models[i].name) == 0) {

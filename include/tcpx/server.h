@@ -27,7 +27,8 @@ enum tcpx_model {
     TCPX_ITERATIVE,         /* one at a time, in the thread that runs */
     TCPX_FORK,              /* a process for each connection */
     TCPX_THREAD,            /* a thread for each connection */
-    TCPX_POOL               /* a fixed number of threads */
+    TCPX_POOL,              /* a fixed number of threads */
+    TCPX_FIBER              /* a fiber for each connection, on a few cores */
 };
 
 /* What a server tells its event callback. */
@@ -74,12 +75,13 @@ typedef void tcpx_event_fn(const tcpx_event *e, void *arg);
  * one with TCPX_SERVER(...) or tcpx_server_defaults().
  */
 typedef struct tcpx_server_opts {
-    uint32_t size;           /* sizeof(tcpx_server_opts); the macro sets it */
-    int32_t model;           /* enum tcpx_model */
-    int32_t workers;         /* of the pool, 64; -EINVAL where there are none */
-    int32_t max_connections; /* at a time; unlimited; clients beyond it wait in
-                                the kernel's queue, or are refused if
-                                .refuse_when_full */
+    uint32_t size;            /* sizeof(tcpx_server_opts); the macro sets it */
+    int32_t model;            /* enum tcpx_model */
+    int32_t workers;          /* threads of the pool, 64; cores of fibers, one
+                                 for each CPU; -EINVAL where there are none */
+    int32_t max_connections;  /* at a time; unlimited; clients beyond it wait in
+                                 the kernel's queue, or are refused if
+                                 .refuse_when_full */
     int32_t refuse_when_full; /* 1: accept and close what is over the limit */
     int32_t max_per_client;   /* at a time, from one IPv4 address or IPv6 /64;
                                  unlimited; more are refused */
@@ -107,7 +109,9 @@ typedef struct tcpx_server_opts {
     const char *refusal_text; /* sent to a client that is refused; none */
     tcpx_event_fn *on_event;
     void *event_arg;
-    uint64_t stack_size; /* of a handler's thread in bytes; 256 KiB */
+    uint64_t stack_size; /* of a handler's thread or fiber in bytes; 256 KiB */
+    int32_t engine;      /* enum tcpx_engine; -EINVAL but for fibers */
+    int32_t reserved_0;  /* zero */
 } tcpx_server_opts;
 
 static inline tcpx_server_opts tcpx_server_defaults(void)
@@ -183,6 +187,10 @@ TCPX_API void tcpx_server_stop(tcpx_server *s);
 
 /* The first listener's address, with its real port.  Lives as long as s. */
 TCPX_API const char *tcpx_server_address(const tcpx_server *s);
+
+/* The engine of a fiber server once it runs: TCPX_ENGINE_EPOLL or
+   TCPX_ENGINE_URING; 0 before, and for other models.  Any thread. */
+TCPX_API int tcpx_server_engine(const tcpx_server *s);
 
 /* Fills *out.  Any thread, while it runs and after.  Returns 0 or -EINVAL. */
 TCPX_API int tcpx_server_stats(const tcpx_server *s, tcpx_server_counts *out);

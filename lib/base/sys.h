@@ -205,6 +205,7 @@ void tcpx__sys_unmap(void *p, size_t size);
  * Address space for stacks, of which no page is memory before it is touched;
  * a page that faults; and giving the memory of pages back.
  */
+int tcpx__sys_cpus(void); /* that this process may use */
 size_t tcpx__sys_page_size(void);
 void *tcpx__sys_map_stacks(size_t size);
 int tcpx__sys_guard(void *page, size_t size);

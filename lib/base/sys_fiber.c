@@ -3,6 +3,7 @@
  * sys_fiber.c - the system calls of fibers: stacks, and epoll as an engine.
  */
 #include <limits.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -14,6 +15,14 @@
 
 /* Since Linux 6.13, by its number, which older headers lack. */
 #define GUARD_INSTALL 102
+
+int tcpx__sys_cpus(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+
+    return n > 0 ? n : 1;
+}
 
 size_t tcpx__sys_page_size(void)
 {

@@ -109,8 +109,10 @@ struct tcpx_task {
     int has_scope;                 /* a handler's, or a task's of a handler */
     struct tcpx__spawned *spawned; /* NULL: a thread of the program */
 
-    const struct tcpx__world *world;
-    struct tcpx__fiber *fiber; /* NULL: a thread */
+    /* The thread's own task changes world while the thread is a core, and
+       whoever wakes it then may look at any time. */
+    const struct tcpx__world *_Atomic world;
+    struct tcpx__fiber *_Atomic fiber; /* NULL: a thread */
     struct tcpx__failure failure;
 };
 

@@ -148,6 +148,14 @@ static void bury(struct tcpx__core *core)
     tcpx__stack_put(&core->stacks, f->stack);
 }
 
+/* The thread's task is a thread's again. */
+static void give_back(struct tcpx__fiber *f)
+{
+    f->task->world = f->core->thread_world;
+    tcpx__task_settle(f->task); /* for words that are on their way to f */
+    f->task->fiber = NULL;
+}
+
 static void run_fiber(void *arg)
 {
     struct tcpx__fiber *f = arg;
@@ -156,8 +164,14 @@ static void run_fiber(void *arg)
     tcpx__watch_arrive(NULL, &core->flow);
     if (core->dead)
         bury(core);
-    tcpx__task_run(f->task);
-    tcpx__task_end_running(f->task);
+    if (f->run) {
+        f->run(f->arg);
+        give_back(f);
+        core->leaves = core->alone;
+    } else {
+        tcpx__task_run(f->task);
+        tcpx__task_end_running(f->task);
+    }
     tcpx__heap_remove(&core->timers, &f->timer);
     f->state = TCPX__RUNS; /* nothing makes it ready any more */
     core->live--;
@@ -166,14 +180,16 @@ static void run_fiber(void *arg)
     __builtin_unreachable();
 }
 
-int tcpx__fiber_start(struct tcpx__core *core, tcpx_task *t, size_t stack_size)
+/* A fiber that is ready; NULL if there is no room for its stack. */
+static struct tcpx__fiber *new_fiber(struct tcpx__core *core, tcpx_task *t,
+                                     size_t stack_size)
 {
     struct tcpx__stack *stack = tcpx__stack_get(&core->stacks, stack_size);
     struct tcpx__fiber *f;
     char *bottom;
 
     if (!stack)
-        return -ENOMEM;
+        return NULL;
     f = (struct tcpx__fiber *)tcpx__stack_top(stack) - 1;
     f = (struct tcpx__fiber *)((uintptr_t)f & ~(uintptr_t)63);
     memset(f, 0, sizeof(*f));
@@ -189,7 +205,12 @@ int tcpx__fiber_start(struct tcpx__core *core, tcpx_task *t, size_t stack_size)
     tcpx__watch_begin(&f->flow);
     core->live++;
     set_ready(f);
-    return 0;
+    return f;
+}
+
+int tcpx__fiber_start(struct tcpx__core *core, tcpx_task *t, size_t stack_size)
+{
+    return new_fiber(core, t, stack_size) ? 0 : -ENOMEM;
 }
 
 /* ---- the core ---- */
@@ -262,7 +283,7 @@ int tcpx__core_run(struct tcpx__core *core)
     core->thread_task = tcpx__task();
     core->now = tcpx__sys_now();
     tcpx__watch_thread(&core->flow);
-    while (core->live > 0 && !err) {
+    while (core->live > 0 && !core->leaves && !err) {
         take_in_posted(core);
         core->batch = core->ready_count;
         to = next_flow(core);
@@ -271,10 +292,26 @@ int tcpx__core_run(struct tcpx__core *core)
             if (core->dead)
                 bury(core);
         }
-        if (core->live == 0)
+        if (core->live == 0 || core->leaves)
             break;
         err = take_turn(core);
         fire_timers(core);
     }
     return err;
+}
+
+int tcpx__core_become(struct tcpx__core *core, void (*run)(void *), void *arg,
+                      size_t stack_size, int alone)
+{
+    tcpx_task *t = tcpx__task();
+    struct tcpx__fiber *f = new_fiber(core, t, stack_size);
+
+    if (!f)
+        return -ENOMEM;
+    f->run = run;
+    f->arg = arg;
+    core->alone = alone;
+    core->thread_world = t->world;
+    t->world = core->world;
+    return tcpx__core_run(core);
 }

@@ -66,6 +66,8 @@ struct tcpx__fiber {
     struct tcpx__fiber *next_posted;
 
     struct tcpx__stack *stack;
+    void (*run)(void *arg); /* NULL: the task's own */
+    void *arg;
 };
 
 struct tcpx__core {
@@ -76,14 +78,17 @@ struct tcpx__core {
     size_t batch;  /* fibers still to run before the next turn */
     size_t budget; /* calls that the running one may make without a park */
     size_t live;   /* fibers that have not ended */
+    int alone;     /* it stops with its first fiber, whoever has not ended */
+    int leaves;    /* that one has ended */
     struct tcpx__fiber *running;
     struct tcpx__fiber *dead; /* to be freed once off its stack */
     struct tcpx__heap timers;
     tcpx_time now; /* when the last turn ended */
     struct tcpx__stacks stacks;
-    tcpx_task *thread_task; /* of the thread, while a fiber's is current */
-    const struct tcpx__world *world; /* of its fibers */
-    uint32_t forks;                  /* tcpx__forks when it was made */
+    tcpx_task *thread_task;                 /* the thread's */
+    const struct tcpx__world *world;        /* of its fibers */
+    const struct tcpx__world *thread_world; /* of its thread, before */
+    uint32_t forks;                         /* tcpx__forks when it was made */
 
     _Atomic(struct tcpx__fiber *) inbox;
     _Atomic int asleep; /* in a turn that waits */
@@ -102,6 +107,14 @@ void tcpx__core_finish(struct tcpx__core *core);
 
 /* A fiber for t, ready to run tcpx__task_run(t): 0 or -ENOMEM. */
 int tcpx__fiber_start(struct tcpx__core *core, tcpx_task *t, size_t stack_size);
+
+/*
+ * Runs run(arg) as the first fiber of a core, and then the others.  It is the
+ * calling thread's own task, on another stack: who cancels the one cancels the
+ * other.  With `alone`, comes back when run has, else when all have.
+ */
+int tcpx__core_become(struct tcpx__core *core, void (*run)(void *), void *arg,
+                      size_t stack_size, int alone);
 
 /* Leaves until tcpx__fiber_ready(), which may come for no reason, or until the
    deadline: TCPX_EDEADLINE. */

@@ -136,14 +136,12 @@ static int turn(struct tcpx__engine *engine, tcpx_time until)
             take_event(e, &e->events[i]);
         }
     }
-    return n >= 0 || n == -EINTR ? 0 : n;
+    return n >= 0 || n == -EINTR ? 0 : tcpx__engine_error(n);
 }
 
 static void wake(struct tcpx__engine *engine)
 {
-    static const uint64_t one = 1;
-
-    tcpx__sys_write(((struct tcpx__epoll *)engine)->wake_fd, &one, sizeof(one));
+    tcpx__engine_wake(((struct tcpx__epoll *)engine)->wake_fd);
 }
 
 static void free_engine(struct tcpx__engine *engine)

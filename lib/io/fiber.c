@@ -4,6 +4,7 @@
  */
 #include "io/fiber.h"
 
+#include <errno.h>
 #include "base/sys.h"
 
 tcpx_time tcpx__fiber_until(tcpx_time deadline, int blind)
@@ -78,4 +79,28 @@ void tcpx__fiber_reap(tcpx_task *t)
 void tcpx__fiber_disown(tcpx_task *t)
 {
     (void)t;
+}
+
+int tcpx__engine_error(int err)
+{
+    static const struct timespec pause = {0, TCPX_MSEC};
+
+    if (err != -ENOMEM && err != -ENOBUFS)
+        return err;
+    tcpx__sys_ppoll(NULL, 0, &pause);
+    return 0;
+}
+
+void tcpx__engine_wake(int fd)
+{
+    static const uint64_t one = 1;
+
+    /* A word that is lost is a fiber that sleeps for ever.  One that is full
+       says EAGAIN and is readable all the same. */
+    for (int tries = 0; tries < 3; tries++) {
+        ssize_t n = tcpx__sys_write(fd, &one, sizeof(one));
+
+        if (n > 0 || n == -EAGAIN)
+            return;
+    }
 }

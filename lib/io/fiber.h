@@ -57,6 +57,13 @@ int tcpx__fiber_wait(struct tcpx__poll_item *items, size_t n,
 /* Until when to sleep if who cancels cannot find this task (`blind`). */
 tcpx_time tcpx__fiber_until(tcpx_time deadline, int blind);
 
+/* What a turn that failed with err says: 0, after a pause, if the next may go
+   better. */
+int tcpx__engine_error(int err);
+
+/* Makes the eventfd that a turn watches readable. */
+void tcpx__engine_wake(int fd);
+
 extern const struct tcpx__world tcpx__world_epoll;
 extern const struct tcpx__world tcpx__world_uring;
 

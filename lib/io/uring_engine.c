@@ -168,15 +168,13 @@ static int turn(struct tcpx__engine *engine, tcpx_time until)
     case EBUSY:  /* answers first */
         return 0;
     default:
-        return err < 0 ? err : 0;
+        return err < 0 ? tcpx__engine_error(err) : 0;
     }
 }
 
 static void wake(struct tcpx__engine *engine)
 {
-    static const uint64_t one = 1;
-
-    tcpx__sys_write(((struct tcpx__uring *)engine)->wake_fd, &one, sizeof(one));
+    tcpx__engine_wake(((struct tcpx__uring *)engine)->wake_fd);
 }
 
 static void free_engine(struct tcpx__engine *engine)

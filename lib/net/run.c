@@ -25,6 +25,28 @@ static void run_first(void *arg)
     first->result = first->fn(first->arg);
 }
 
+int tcpx__run(int (*fn)(void *arg), void *arg, int *result, int engine,
+              size_t stack_size, int wait_for_all)
+{
+    struct tcpx__core *core = tcpx__calloc(sizeof(*core));
+    struct first first = {.fn = fn, .arg = arg};
+    int err = core ? tcpx__core_open(core, engine, stack_size) : -ENOMEM;
+
+    if (err) {
+        tcpx__free(core);
+        return err;
+    }
+    err = tcpx__core_become(core, run_first, &first, stack_size, !wait_for_all);
+    /* What has not ended may be pointed at from anywhere. */
+    if (core->live == 0) {
+        tcpx__core_close(core);
+        tcpx__free(core);
+    }
+    if (!err)
+        *result = first.result;
+    return err;
+}
+
 static int check(tcpx_run_opts *o, const tcpx_run_opts *given)
 {
     int err = tcpx__opts_copy(o, sizeof(*o), sizeof(*o), given);
@@ -42,11 +64,9 @@ static int check(tcpx_run_opts *o, const tcpx_run_opts *given)
 int tcpx_run(int (*fn)(void *arg), void *arg, int *result,
              const tcpx_run_opts *opts)
 {
-    struct first first = {.fn = fn, .arg = arg};
     tcpx_task *self = tcpx__task();
-    struct tcpx__core core;
     tcpx_run_opts o;
-    tcpx_task *t;
+    int given = 0;
     int err = fn ? check(&o, opts) : -EINVAL;
 
     if (err)
@@ -56,20 +76,11 @@ int tcpx_run(int (*fn)(void *arg), void *arg, int *result,
     if (self->fiber)
         return tcpx__fail_because(-EBUSY, "run", NULL,
                                   "this thread is a core already");
-    err = tcpx__core_open(&core, o.engine, (size_t)o.stack_size);
-    if (err)
-        return tcpx__fail(err, "run", NULL);
-    t = tcpx__task_create(core.world, run_first, &first, (size_t)o.stack_size);
-    err = t ? tcpx__fiber_start(&core, t, (size_t)o.stack_size) : -ENOMEM;
-    if (!err)
-        err = tcpx__core_run(&core);
-    else if (t)
-        tcpx__task_drop(t);
-    tcpx__core_close(&core);
+    err = tcpx__run(fn, arg, &given, o.engine, (size_t)o.stack_size, 1);
     if (err)
         return tcpx__fail(err, "run", NULL);
     if (result)
-        *result = first.result;
+        *result = given;
     return 0;
 }
 

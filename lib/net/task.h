@@ -16,6 +16,14 @@ tcpx_task *tcpx__task_create(const struct tcpx__world *world,
                              void (*fn)(void *arg), void *arg,
                              size_t stack_size);
 
+/*
+ * tcpx_run() with all that it may be told.  With wait_for_all 0 it comes back
+ * as soon as fn has; tasks that have not ended then never go on, and their
+ * stacks stay as they are.
+ */
+int tcpx__run(int (*fn)(void *arg), void *arg, int *result, int engine,
+              size_t stack_size, int wait_for_all);
+
 /* tcpx_task_cancel() with another code: TCPX_ELIMIT. */
 void tcpx__task_cancel_with(tcpx_task *t, int code);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <tcpx/task.h>
+#include "net/task.h"
 #include "server/server.h"
 
 /* Slots of threads that ended are reaped at the latest so long after. */
@@ -90,8 +91,8 @@ static int wait_turn(tcpx_server *s)
             .want = POLLIN,
             .handle = is_on ? &door->listener->h : NULL};
     }
-    s->items[s->door_count] =
-        (struct tcpx__poll_item){.fd = s->watch, .want = POLLIN};
+    s->items[s->door_count] = (struct tcpx__poll_item){
+        .fd = s->watch, .want = POLLIN, .handle = &s->watch_handle};
     rc = world->wait(s->items, s->door_count + 1,
                      has_handed(s) ? TCPX_NOW : next_turn(s, now));
     atomic_store(&s->wants_word, 0);
@@ -140,6 +141,46 @@ static int serve(tcpx_server *s)
     }
 }
 
+/* Serves in the calling task, which supervises. */
+static int supervise(void *arg)
+{
+    tcpx_server *s = arg;
+    tcpx_task *t = tcpx__task();
+    int err;
+
+    tcpx__task_retain(t);
+    atomic_store(&s->runner, t);
+    atomic_store(&s->engine, tcpx_task_engine(t));
+    err = s->model->begin ? s->model->begin(s) : 0;
+    if (!err)
+        err = serve(s);
+    /* Handlers that ignored their cancel still use what it made. */
+    if (s->model->end && s->model_data && tcpx__list_is_empty(&s->all))
+        s->model->end(s);
+    return err;
+}
+
+/* Makes the calling thread the first core.  Handlers that ignore their cancel
+   are not waited for: they stand where they are, for ever. */
+static int supervise_in_core(tcpx_server *s)
+{
+    int result = 0;
+    int err = tcpx__run(supervise, s, &result, s->opts.engine,
+                        (size_t)s->opts.stack_size, 0);
+
+    return err ? err : result;
+}
+
+/* Whether this model's handlers can run beside fibers, in the calling task. */
+static int check_task(const tcpx_server *s, const tcpx_task *t)
+{
+    if (!t->fiber || s->model->is_core || !s->model->keeps_limits)
+        return 0;
+    return tcpx__fail_because(-ENOTSUP, "server", NULL,
+                              "an iterative or fork server cannot run in a "
+                              "fiber");
+}
+
 int tcpx_server_run(tcpx_server *s)
 {
     tcpx_task *t = tcpx__task();
@@ -150,17 +191,13 @@ int tcpx_server_run(tcpx_server *s)
         return tcpx__fail(-EINVAL, "server", NULL);
     if (!t)
         return -ENOMEM;
+    err = check_task(s, t);
+    if (err)
+        return err;
     if (!atomic_compare_exchange_strong(&s->life, &created, TCPX__RUNNING))
         return tcpx__fail_because(-EBUSY, "server", NULL,
                                   "it runs, or ran, already");
-    tcpx__task_retain(t);
-    atomic_store(&s->runner, t);
-    err = s->model->begin ? s->model->begin(s) : 0;
-    if (!err)
-        err = serve(s);
-    /* Handlers that ignored their cancel still use what it made. */
-    if (s->model->end && s->model_data && tcpx__list_is_empty(&s->all))
-        s->model->end(s);
+    err = s->model->is_core && !t->fiber ? supervise_in_core(s) : supervise(s);
     if (s->catches_signals)
         tcpx__signals_release(s);
     s->catches_signals = 0;

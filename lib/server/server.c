@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <tcpx/task.h>
 #include "net/opts.h"
 
 #define DEFAULT_WORKERS 64
@@ -67,6 +68,8 @@ static const struct tcpx__model *model_of(int model)
         return &tcpx__model_iterative;
     case TCPX_POOL:
         return &tcpx__model_pool;
+    case TCPX_FIBER:
+        return &tcpx__model_fiber;
     default:
         return NULL;
     }
@@ -109,7 +112,10 @@ static int fill_options(tcpx_server *s)
                                   "the handler shares memory, and processes "
                                   "do not");
     if (o->workers == 0)
-        o->workers = DEFAULT_WORKERS;
+        o->workers = s->model->is_core ? tcpx__sys_cpus() : DEFAULT_WORKERS;
+    if (o->reserved_0 || o->engine < TCPX_ENGINE_AUTO ||
+        o->engine > TCPX_ENGINE_URING || (o->engine && !s->model->is_core))
+        return wrong("the engine is none, or the model has none");
     if (fill_count(&o->max_connections, TCPX_UNLIMITED) ||
         fill_count(&o->max_per_client, TCPX_UNLIMITED) ||
         fill_count(&o->accept_rate, TCPX_UNLIMITED) ||
@@ -243,6 +249,7 @@ int tcpx_server_create(tcpx_server **out, const char *address,
         s->watch = tcpx__sys_epoll_create();
         if (s->watch < 0)
             err = tcpx__fail(s->watch, "server", NULL);
+        tcpx__handle_init(&s->watch_handle, s->watch, TCPX__LISTENER);
     }
     /* Before anybody is told that it listens: from then on a signal is to stop
        it, and not to kill. */
@@ -306,6 +313,11 @@ void tcpx_server_stop(tcpx_server *s)
     if (s->stop_elsewhere)
         s->stop_elsewhere(s);
     errno = saved;
+}
+
+int tcpx_server_engine(const tcpx_server *s)
+{
+    return s ? atomic_load(&s->engine) : 0;
 }
 
 const char *tcpx_server_address(const tcpx_server *s)

@@ -62,6 +62,7 @@ struct tcpx__slot {
     uint8_t is_cut; /* canceled by a stop; the supervisor's */
     pthread_t thread;
     struct tcpx__child *child; /* of a fork server */
+    struct place *place;       /* of a fiber server: its core */
 };
 
 /*
@@ -72,6 +73,7 @@ struct tcpx__model {
     const char *name;
     int has_workers;  /* whether .workers means something */
     int keeps_limits; /* handlers look to their limits themselves */
+    int is_core;      /* the thread that runs the server is a core of fibers */
 
     /* Makes what the model needs for a run, and gives it up after; may be
        NULL. */
@@ -105,6 +107,7 @@ extern const struct tcpx__model tcpx__model_iterative;
 extern const struct tcpx__model tcpx__model_fork;
 extern const struct tcpx__model tcpx__model_thread;
 extern const struct tcpx__model tcpx__model_pool;
+extern const struct tcpx__model tcpx__model_fiber;
 
 /* A listener of the server. */
 struct tcpx__door {
@@ -172,8 +175,9 @@ struct tcpx_server {
 
     struct tcpx__door *doors;
     size_t door_count;
-    struct tcpx__poll_item *items; /* the doors', and the watch */
-    int watch;                     /* epoll of closing slots and children */
+    struct tcpx__poll_item *items;    /* the doors', and the watch */
+    int watch;                        /* epoll of closing slots and children */
+    struct tcpx__handle watch_handle; /* so that a core knows it again */
 
     struct tcpx__list all;     /* slots */
     struct tcpx__list pending; /* admitted, wait for room in the model */
@@ -193,6 +197,7 @@ struct tcpx_server {
 
     tcpx_task *_Atomic runner; /* the supervisor, to be woken */
     _Atomic int life;          /* enum tcpx__life */
+    _Atomic int engine;        /* enum tcpx_engine, once fibers run */
     _Atomic int stops;         /* calls of tcpx_server_stop() */
     int catches_signals;       /* from create until run has returned */
     _Atomic int *stops_shared; /* the same for processes; else NULL */

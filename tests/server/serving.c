@@ -20,8 +20,8 @@
 
 int model_at(int i)
 {
-    static const int models[MODELS] = {TCPX_ITERATIVE, TCPX_FORK, TCPX_THREAD,
-                                       TCPX_POOL};
+    static const int models[MODELS] = {TCPX_ITERATIVE, TCPX_FORK,  TCPX_THREAD,
+                                       TCPX_POOL,      TCPX_FIBER, TCPX_FIBER};
 
     return models[i];
 }
@@ -31,6 +31,10 @@ tcpx_server_opts serving_opts(int i)
     tcpx_server_opts o = tcpx_server_defaults();
 
     o.model = model_at(i);
+    if (i == FIBER_EPOLL)
+        o.engine = TCPX_ENGINE_EPOLL;
+    if (i == FIBER_URING)
+        o.engine = TCPX_ENGINE_AUTO;
     return o;
 }
 

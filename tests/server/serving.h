@@ -10,7 +10,7 @@
 #include "support.h"
 
 /* The models, as the index of a loop test; MODELS is their number. */
-enum { ITERATIVE, FORK, THREAD, POOL, MODELS };
+enum { ITERATIVE, FORK, THREAD, POOL, FIBER_EPOLL, FIBER_URING, MODELS };
 int model_at(int i);
 
 struct serving {

@@ -204,11 +204,11 @@ START_TEST(a_limit_that_strikes_after_the_handler_ends_only_its_client)
     int fd;
 
     o.lifetime = 100 * TCPX_MSEC;
-    o.close_idle = o.close_total = _i == POOL ? 100 * TCPX_MSEC : 0;
+    o.close_idle = o.close_total = _i >= POOL ? 100 * TCPX_MSEC : 0;
     serve(&s, say_bye, NULL, &o);
     fd = client_of(&s);
     ck_assert_uint_eq(raw_recv(fd, got, sizeof(got)), 3);
-    if (_i == POOL)
+    if (_i >= POOL)
         await_count(&s, expired, 1);
     else
         await_count(&s, limited, 1);

@@ -446,7 +446,7 @@ static void fill_drains(TCase *tc)
 {
     tcase_add_loop_test(
         tc, a_handler_that_ignores_its_cancel_is_left_behind_but_not_freed,
-        THREAD, MODELS);
+        THREAD, FIBER_EPOLL);
     tcase_add_loop_test(
         tc, a_client_that_has_all_but_stays_is_expired_by_a_stop_and_not_cut, 0,
         MODELS);
