@@ -78,17 +78,27 @@ static struct tcpx__stack *record(char *bottom, size_t size,
     return stack;
 }
 
+/* One with a stack that nobody uses; those stand first. */
+static struct tcpx__chunk *chunk_with_room(struct tcpx__stacks *s)
+{
+    struct tcpx__list *first = s->chunks.next;
+
+    if (first != &s->chunks) {
+        struct tcpx__chunk *chunk =
+            TCPX__LIST_ENTRY(first, struct tcpx__chunk, in_chunks);
+
+        if (chunk->unused)
+            return chunk;
+    }
+    return new_chunk(s);
+}
+
 static struct tcpx__stack *get_cold(struct tcpx__stacks *s)
 {
-    struct tcpx__chunk *chunk =
-        tcpx__list_is_empty(&s->chunks)
-            ? NULL
-            : TCPX__LIST_ENTRY(s->chunks.next, struct tcpx__chunk, in_chunks);
+    struct tcpx__chunk *chunk = chunk_with_room(s);
     char *bottom;
     unsigned i;
 
-    if (!chunk || !chunk->unused)
-        chunk = new_chunk(s);
     if (!chunk)
         return NULL;
     i = (unsigned)__builtin_ctzll(chunk->unused);
@@ -103,7 +113,6 @@ static struct tcpx__stack *get_cold(struct tcpx__stacks *s)
     }
     chunk->unused &= ~(UINT64_C(1) << i);
     if (!chunk->unused) {
-        /* Those with room stand first. */
         tcpx__list_remove(&chunk->in_chunks);
         tcpx__list_append(&s->chunks, &chunk->in_chunks);
     }

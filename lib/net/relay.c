@@ -156,7 +156,7 @@ static void want_both(const struct relay *r, struct tcpx__poll_item items[2])
         if (r->flows[i].has_ended)
             continue;
         item->fd = c->h.fd;
-        item->want |= events;
+        item->want = (short)(item->want | events);
     }
 }
 
