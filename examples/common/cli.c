@@ -45,12 +45,15 @@ void cli_error(const char *format, ...)
 }
 
 /* What to do about a failure, where that is known. */
-static const char *advice(int err)
+static const char *advice(int err, enum cli_side side)
 {
     switch (err) {
     case TCPX_EADDRESS:
-        return "Addresses look like 192.0.2.1:7007, [::1]:7007, "
-               "localhost:7007, :7007 or unix:/path.";
+        return side == CLI_LISTENS
+                   ? "Addresses look like 192.0.2.1:7007, [::1]:7007, "
+                     "localhost:7007, :7007 or unix:/path."
+                   : "Addresses look like 192.0.2.1:7007, [::1]:7007, "
+                     "example.org:7007 or unix:/path.";
     case TCPX_ERESOLVE:
         return "Is the name spelled right?  'getent hosts NAME' asks the same "
                "question.";
@@ -89,17 +92,19 @@ static int says_more(const char *text, const char *reason)
     return len > 0 && (len < end || strcmp(text + len - end, reason) != 0);
 }
 
-void cli_cannot(const char *what, const char *address, int err)
+void cli_cannot(enum cli_side side, const char *what, const char *address,
+                int err)
 {
     const char *reason = tcpx_strerror(err);
     const char *sentence = tcpx_errmsg();
+    const char *todo = advice(err, side);
 
     cli_error("cannot %s %s: %s (%s)", what, address, reason,
               tcpx_errname(err));
     if (says_more(sentence, reason))
         fprintf(stderr, "  %s\n", sentence);
-    if (advice(err))
-        fprintf(stderr, "  %s\n", advice(err));
+    if (todo)
+        fprintf(stderr, "  %s\n", todo);
 }
 
 int cli_bad_usage(const char *format, ...)

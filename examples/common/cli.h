@@ -23,12 +23,16 @@ void cli_start(const char *name);
 /* Writes "name: message" to standard error. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What an address was for; not all forms are good for both. */
+enum cli_side { CLI_LISTENS, CLI_CONNECTS };
+
 /*
  * Writes "name: cannot DO ADDRESS: REASON", the library's own sentence if it
  * says more, and a line on what to do about it if one is known.  To be called
  * right after the call that failed with err.
  */
-void cli_cannot(const char *what, const char *address, int err);
+void cli_cannot(enum cli_side side, const char *what, const char *address,
+                int err);
 
 /* Says what is wrong with the command line, or nothing if format is NULL
    because getopt_long() has, and where to read more.  Returns CLI_USAGE. */

@@ -127,7 +127,7 @@ static int run(tcpx_server *s, int stats)
        of a server that was told to stop. */
     if (err == 0 || err == TCPX_ECANCELED)
         return CLI_DONE;
-    cli_cannot("serve on", tcpx_server_address(s), err);
+    cli_cannot(CLI_LISTENS, "serve on", tcpx_server_address(s), err);
     return CLI_FAILED;
 }
 
@@ -142,7 +142,7 @@ int serving_run(const char *address, tcpx_handler_fn *handler, void *arg,
     opts->on_event = tell;
     err = tcpx_server_create(&s, address, handler, arg, opts);
     if (err) {
-        cli_cannot("listen on", address, err);
+        cli_cannot(CLI_LISTENS, "listen on", address, err);
         return err == TCPX_EADDRESS || err == -EINVAL ? CLI_USAGE : CLI_FAILED;
     }
     if (announce(s) == 0)

@@ -76,7 +76,8 @@ static int finish(const struct transfer *t, const struct options *options)
     int err = tcpx_close(t->conn, tcpx_after(options->timeout));
 
     if (err) {
-        cli_cannot("end the connection well with", options->address, err);
+        cli_cannot(CLI_CONNECTS, "end the connection well with",
+                   options->address, err);
         return err == TCPX_EDEADLINE ? CLI_TIME : CLI_FAILED;
     }
     if (!options->check)
@@ -114,7 +115,7 @@ static int explain(enum transfer_end end, const struct transfer *t, int err,
             cli_error("cannot write to standard output: %s", strerror(-err));
         return CLI_FAILED;
     default:
-        cli_cannot("go on with", options->address, err);
+        cli_cannot(CLI_CONNECTS, "go on with", options->address, err);
         return CLI_FAILED;
     }
 }
@@ -128,7 +129,7 @@ static int echo(const struct options *options, int input)
                            tcpx_after(options->timeout));
 
     if (err) {
-        cli_cannot("connect to", options->address, err);
+        cli_cannot(CLI_CONNECTS, "connect to", options->address, err);
         if (err == TCPX_EADDRESS)
             return CLI_USAGE;
         return err == TCPX_EDEADLINE ? CLI_TIME : CLI_FAILED;

@@ -92,6 +92,11 @@ static int model_of(int32_t *out)
     return cli_bad_usage("--model: there is no model '%s'", optarg);
 }
 
+static int has_workers(int32_t model)
+{
+    return model == TCPX_POOL || model == TCPX_FIBER;
+}
+
 /* Takes one option; returns -1 to go on, or the exit code. */
 static int take_option(int option, struct options *options)
 {
@@ -149,11 +154,16 @@ static int parse(int argc, char **argv, struct options *options)
     while (code < 0 && (option = getopt_long(argc, argv, "l:m:w:i:d:svhV",
                                              known, NULL)) != -1)
         code = take_option(option, options);
-    if (code < 0 && optind < argc)
+    if (code >= 0)
+        return code;
+    if (optind < argc)
         return cli_bad_usage("'%s' is one argument too many; to listen "
                              "elsewhere, use --listen",
                              argv[optind]);
-    return code;
+    if (options->server.workers && !has_workers(options->server.model))
+        return cli_bad_usage("--workers: only --model=pool and --model=fiber "
+                             "have workers");
+    return -1;
 }
 
 int main(int argc, char **argv)

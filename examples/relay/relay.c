@@ -56,6 +56,29 @@ static void relay_client(tcpx_conn *client, void *arg)
     tcpx_close(target, tcpx_after(CLOSE_TIME));
 }
 
+/* A target that no connect will ever take is told of at the start and not by
+   the first client.  Returns -1 to go on, or the exit code. */
+static int check_target(const char *text)
+{
+    tcpx_address target;
+
+    if (tcpx_address_parse(&target, text))
+        return cli_bad_usage("%s", tcpx_errmsg());
+    switch (target.kind) {
+    case TCPX_ADDRESS_WILDCARD:
+    case TCPX_ADDRESS_FD:
+    case TCPX_ADDRESS_SYSTEMD:
+        return cli_bad_usage("%s: this is an address to listen on only", text);
+    case TCPX_ADDRESS_UNIX:
+    case TCPX_ADDRESS_ABSTRACT:
+        return -1;
+    default:
+        if (target.port)
+            return -1;
+        return cli_bad_usage("%s: port 0 can only be listened on", text);
+    }
+}
+
 /* Takes one option; returns -1 to go on, or the exit code. */
 static int take_option(int option, struct options *options)
 {
@@ -92,7 +115,6 @@ int main(int argc, char **argv)
     };
     struct options options = {.idle = 300 * TCPX_SEC,
                               .server = tcpx_server_defaults()};
-    tcpx_address target;
     int code = -1;
     int option;
 
@@ -106,8 +128,9 @@ int main(int argc, char **argv)
         return cli_bad_usage("it takes two addresses: where to listen, and the "
                              "target");
     options.target = argv[optind + 1];
-    if (tcpx_address_parse(&target, options.target))
-        return cli_bad_usage("%s", tcpx_errmsg());
+    code = check_target(options.target);
+    if (code >= 0)
+        return code;
     return serving_run(argv[optind], relay_client, &options, &options.server,
                        options.stats);
 }

@@ -324,6 +324,18 @@ def test_a_malformed_address_says_where_and_exits_2():
         check("column" in err, err)
 
 
+def test_the_hint_on_addresses_fits_what_the_address_is_for():
+    code, out, err = run(CLIENT, ":7007")
+    same((code, out), (2, b""), "client")
+    check("this is an address to listen on only" in err, err)
+    hint = err.splitlines()[-1]
+    check(hint.startswith("  Addresses look like ") and " :7007" not in hint, err)
+    code, out, err = run(SERVER, "--listen", "7007")
+    same((code, out), (2, b""), "server")
+    hint = err.splitlines()[-1]
+    check(hint.startswith("  Addresses look like ") and " :7007 " in hint, err)
+
+
 def test_a_file_that_cannot_be_opened_exits_2():
     code, out, err = run(CLIENT, "127.0.0.1:1", "/nonexistent/file")
     same((code, out), (2, b""), "client")

@@ -115,7 +115,6 @@ def test_bad_usage_exits_2():
     for args in (
         ["--model", "green"],
         ["--workers", "0"],
-        ["--workers", "4"],  # the default model has none
         ["--max-connections", "-1"],
         ["--per-client", "many"],
         ["--drain", "soon"],
@@ -123,6 +122,22 @@ def test_bad_usage_exits_2():
         code, out, err = run(SERVER, *args)
         same((code, out), (2, b""), f"{args}: {err}")
         check(err.startswith(f"{SERVER}: "), err)
+
+
+def test_workers_are_for_models_that_have_them():
+    for model in (None, "thread", "iterative", "fork"):
+        args = ["--workers", "3"] + (["--model", model] if model else [])
+        code, out, err = run(SERVER, *args)
+        same((code, out), (2, b""), f"{args}: {err}")
+        same(
+            err,
+            f"{SERVER}: --workers: only --model=pool and --model=fiber have "
+            f"workers\nTry '{SERVER} --help' for more.\n",
+            args,
+        )
+    for model in ("pool", "fiber"):
+        with Server(SERVER, "-w", "1", "-m", model, *ANY) as server:
+            echo(server.address)
 
 
 # ---- The relay --------------------------------------------------------------
@@ -148,6 +163,25 @@ def test_the_relay_speaks_Unix_and_IPv6():
                 raise Skip("no IPv6") from why
             with relay:
                 echo(relay.address)
+
+
+def test_a_target_that_can_never_work_is_bad_usage():
+    for target, why in (
+        (":80", "this is an address to listen on only"),
+        ("*:80", "this is an address to listen on only"),
+        ("fd:3", "this is an address to listen on only"),
+        ("systemd:", "this is an address to listen on only"),
+        ("localhost:0", "port 0 can only be listened on"),
+        ("[::1]:0", "port 0 can only be listened on"),
+    ):
+        code, out, err = run(RELAY, "127.0.0.1:0", target)
+        same((code, out), (2, b""), f"{target}: {err}")
+        check(err.startswith(f"{RELAY}: {target}: {why}\nTry "), err)
+    code, out, err = run(RELAY, "127.0.0.1:0", "localhost")
+    same((code, out), (2, b""), err)
+    for target in ("unix:/nobody", "unix:@nobody", "name.invalid:http"):
+        with Server(RELAY, "127.0.0.1:0", target) as relay:
+            relay.is_alive()
 
 
 def test_the_relay_says_which_target_it_cannot_reach():
