@@ -34,12 +34,13 @@ enum tcpx_model {
 /* What a server tells its event callback. */
 enum tcpx_event_kind {
     TCPX_EVENT_ACCEPTED = 1, /* a client was admitted; its handler will run */
-    TCPX_EVENT_REFUSED,      /* .reason: enum tcpx_refusal */
+    TCPX_EVENT_REFUSED,      /* .error: TCPX_EREFUSED; .reason: enum
+                                tcpx_refusal */
     TCPX_EVENT_SHORTAGE, /* .error: why clients must wait; once an episode */
     TCPX_EVENT_SHORTAGE_END,  /* clients are accepted again */
     TCPX_EVENT_HANDLER_ENDED, /* .error: how the connection ended; .reason: in a
                                  fork server, the child's wait status, or -1 if
-                                 the program's own handler took it */
+                                 it is unknown */
     TCPX_EVENT_DRAINING,      /* stopped: what is queued is served, no more */
     TCPX_EVENT_DRAINED /* .error: 0, or TCPX_ECANCELED if some were cut */
 };
@@ -49,7 +50,7 @@ enum tcpx_refusal {
     TCPX_REFUSED_CONNECTIONS = 1, /* .max_connections */
     TCPX_REFUSED_CLIENT,          /* .max_per_client */
     TCPX_REFUSED_RATE,            /* .accept_rate */
-    TCPX_REFUSED_SHORTAGE         /* no memory, thread or process for it */
+    TCPX_REFUSED_SHORTAGE         /* no memory to count it */
 };
 
 /* An event.  Owned by the library, valid during the call; members are only

@@ -2,8 +2,9 @@
 /*
  * task.h - the flow of control that is calling, and canceling it.
  *
- * Every thread that calls the library is a task, however it was made, and
- * tcpx_task_spawn() starts more; a task is what can be canceled as a whole.
+ * Every thread that calls the library is a task, however it was made; so is
+ * every fiber, of which tcpx_run() runs many in one thread.  tcpx_task_spawn()
+ * starts more of the caller's kind.  A task can be canceled as a whole.
  */
 #ifndef TCPX_TASK_H
 #define TCPX_TASK_H

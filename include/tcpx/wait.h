@@ -24,7 +24,8 @@ enum tcpx_wait_kind {
 
 enum tcpx_readiness { TCPX_READABLE = 1, TCPX_WRITABLE = 2 };
 
-/* One thing to wait for.  Initialise with TCPX_ON_CONN() and its kin. */
+/* One thing to wait for.  In C, initialise with TCPX_ON_CONN() and its kin; in
+   C++, set .kind, .want and the member of .on in a record of zeros. */
 typedef struct tcpx_waitfor {
     int32_t kind;        /* enum tcpx_wait_kind */
     uint32_t want;       /* TCPX_READABLE, TCPX_WRITABLE, both; 0: skip it */

@@ -27,6 +27,7 @@ foreach(
         find-unknown-component
         find-wrong-version
         moved
+        no-libcheck
         pkg-config-shared
         pkg-config-static
         plugin

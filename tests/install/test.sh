@@ -85,6 +85,7 @@ embed() {
     else
         starts "b-$2/consumer" no
     fi
+    [ ! -e "b-$2/compile_commands.json" ] || fail "compile_commands.json"
     (cd "b-$2" && ctest -N | tee /dev/stderr | grep -q 'Total Tests: 1$') ||
         fail "tests leaked"
     cmake --install "b-$2"
@@ -109,6 +110,22 @@ find-unknown-component) refused 'no component gadget' -DCOMPONENT=gadget ;;
 find-wrong-version)
     refused 'tcpx' -DVERSION=9.9
     refused 'tcpx' -DVERSION=0.0.1
+    ;;
+no-libcheck)
+    # Where the tests cannot be built, what to do is said, and works.
+    mkdir none
+    export PKG_CONFIG_LIBDIR="$work/none"
+    unset PKG_CONFIG_PATH
+    for hidden in -DTCPX_WITH_URING=AUTO -DPKG_CONFIG_EXECUTABLE="$work/none"; do
+        rm -rf lib
+        if cmake -S "$source" -B lib "$hidden" >log 2>&1; then
+            fail "it was configured without libcheck: $hidden"
+        fi
+        tr -s ' \n' ' ' <log >line
+        grep -q 'the tests need pkg-config and libcheck (Debian: .*configure with -DTCPX_BUILD_TESTS=OFF' line ||
+            fail "it does not say what to do: $(cat log)"
+        cmake -S "$source" -B lib "$hidden" -DTCPX_BUILD_TESTS=OFF
+    done
     ;;
 pkg-config-shared)
     compile '' "-Wl,-rpath,$(pkg-config --variable=libdir tcpx)"
