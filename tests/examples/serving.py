@@ -30,7 +30,7 @@ SERVER = "tcpx-echo-server"
 CLIENT = "tcpx-echo-client"
 RELAY = "tcpx-relay"
 ANY = ("--listen", "127.0.0.1:0")
-MODELS = ("iterative", "fork", "thread", "pool")
+MODELS = ("iterative", "fork", "thread", "pool", "fiber")
 
 
 def echo(address, data=b"hello\n"):
