@@ -4,6 +4,7 @@
  */
 #include "base/task.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -184,6 +185,29 @@ int tcpx__fail_because(int err, const char *operation, const char *subject,
     vsnprintf(f->detail, sizeof(f->detail), detail, args);
     va_end(args);
     return err;
+}
+
+int tcpx__refuse(const char *operation, const char *why)
+{
+    return tcpx__fail_because(-EINVAL, operation, NULL, "%s", why);
+}
+
+int tcpx__refuse_duration(const char *operation)
+{
+    return tcpx__refuse(operation, "a duration was passed as deadline; use "
+                                   "tcpx_after()");
+}
+
+void tcpx__fail_detail(const char *detail, ...)
+{
+    tcpx_task *t = tcpx__task_current;
+    va_list args;
+
+    if (!t)
+        return;
+    va_start(args, detail);
+    vsnprintf(t->failure.detail, sizeof(t->failure.detail), detail, args);
+    va_end(args);
 }
 
 int tcpx__fail_at(int err, const char *operation, const struct sockaddr *peer,

@@ -184,7 +184,15 @@ int tcpx__fail_because(int err, const char *operation, const char *subject,
                        const char *detail, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The same with a binary address: cheap enough for calls that try often. */
+/* -EINVAL, for a reason in words, or for a duration passed as deadline. */
+TCPX__COLD int tcpx__refuse(const char *operation, const char *why);
+TCPX__COLD int tcpx__refuse_duration(const char *operation);
+
+/* Adds words to the failure that the calling task has just recorded. */
+TCPX__COLD void tcpx__fail_detail(const char *detail, ...)
+    __attribute__((format(printf, 1, 2)));
+
+/* A failure with a binary address: cheap enough for calls that try often. */
 int tcpx__fail_at(int err, const char *operation, const struct sockaddr *peer,
                   socklen_t len);
 

@@ -28,10 +28,11 @@ int tcpx__address_scan(tcpx_address *out, const char *text,
 
 /*
  * Parses a local address to connect from: a numeric one, with or without a
- * port, or a port alone (TCPX_ADDRESS_WILDCARD).  Returns 0 or TCPX_EADDRESS,
- * recorded.
+ * port, or a port alone (TCPX_ADDRESS_WILDCARD).  Returns 0, or TCPX_EADDRESS
+ * with the fault, which is not recorded.
  */
-int tcpx__address_parse_local(tcpx_address *out, const char *text);
+int tcpx__address_scan_local(tcpx_address *out, const char *text,
+                             struct tcpx__address_fault *fault);
 
 /* The text of an address, in quotes, for an error message. */
 void tcpx__address_show(char out[TCPX__ADDRESS_SHOWN], const char *text);

@@ -377,22 +377,21 @@ static int refuse(const char *text, const struct tcpx__address_fault *fault)
                               fault->column, fault->what);
 }
 
-int tcpx__address_parse_local(tcpx_address *out, const char *text)
+int tcpx__address_scan_local(tcpx_address *out, const char *text,
+                             struct tcpx__address_fault *why)
 {
-    struct tcpx__address_fault why = {0};
     struct scan s = {
-        .text = text, .p = text, .port_optional = true, .fault = &why};
+        .text = text, .p = text, .port_optional = true, .fault = why};
     tcpx_address parts = {0};
     int err = scan_any(&s, &parts);
 
     if (err == 0 && parts.kind != TCPX_ADDRESS_IPV4 &&
         parts.kind != TCPX_ADDRESS_IPV6 && parts.kind != TCPX_ADDRESS_WILDCARD)
         err = fault(&s, text, "a local address is numeric");
-    if (err < 0)
-        return refuse(text, &why);
+    if (err == 0)
+        *out = parts;
 
-    *out = parts;
-    return 0;
+    return err;
 }
 
 int tcpx_address_parse(tcpx_address *out, const char *text)
@@ -400,7 +399,8 @@ int tcpx_address_parse(tcpx_address *out, const char *text)
     struct tcpx__address_fault why = {0};
 
     if (!out || !text)
-        return tcpx__fail(-EINVAL, "address", NULL);
+        return tcpx__refuse("address",
+                            text ? "no place for the parts" : "no text");
     if (tcpx__address_scan(out, text, &why) < 0)
         return refuse(text, &why);
 

@@ -166,7 +166,7 @@ int tcpx_conn_adopt(tcpx_conn **out, int fd, const tcpx_adopt_opts *opts)
     int err;
 
     if (!out)
-        return tcpx__fail(-EINVAL, "conn_adopt", NULL);
+        return tcpx__refuse("conn_adopt", "no place for the connection");
     err = get_opts(&o, opts);
     if (err)
         return err;
@@ -197,7 +197,7 @@ int tcpx_conn_pair(tcpx_conn *out[2])
     int err;
 
     if (!out)
-        return tcpx__fail(-EINVAL, "conn_pair", NULL);
+        return tcpx__refuse("conn_pair", "no place for the pair");
     err = tcpx__sys_socketpair(AF_UNIX, SOCK_STREAM, fd);
     if (err)
         return tcpx__fail(err, "conn_pair", NULL);
@@ -266,7 +266,7 @@ int tcpx_conn_release(tcpx_conn *c, int *fd, void *held, size_t cap,
     int err = -EBUSY;
 
     if (!c || !fd || (!held && cap))
-        return tcpx__fail(-EINVAL, "conn_release", NULL);
+        return tcpx__refuse("conn_release", "no connection");
     if (!tcpx__task())
         return -ENOMEM;
     if (tcpx__conn_is_lent(c))

@@ -135,6 +135,13 @@ static int connect_failed(struct tcpx__attempt *a, int err)
     if (is_unix(a))
         return fail(a, err, err == -EAGAIN ? "the queue is full" : NULL);
     switch (-err) {
+    case EINVAL:
+        return fail(a, err,
+                    a->to.sa.sa_family == AF_INET6 &&
+                            IN6_IS_ADDR_LINKLOCAL(&a->to.in6.sin6_addr)
+                        ? "a link-local address needs a zone, as in "
+                          "[fe80::1%eth0]:80"
+                        : NULL);
     case EACCES:
     case EPERM:
         /* An IPv6 firewall's answer comes as EACCES, a local rule as EPERM:

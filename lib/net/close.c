@@ -113,8 +113,8 @@ int tcpx_flush(tcpx_conn *c, tcpx_time deadline)
     int err;
 
     if (!c)
-        return tcpx__fail(-EINVAL, "flush", NULL);
-    err = tcpx__flush_begin(c, deadline);
+        return tcpx__refuse("flush", "no connection");
+    err = tcpx__flush_begin(c, deadline, "flush");
     if (err)
         return err;
     err = tcpx__conn_send_kept(c, deadline);
@@ -153,10 +153,10 @@ int tcpx_half_close(tcpx_conn *c)
     int err;
 
     if (!c)
-        return tcpx__fail(-EINVAL, "half_close", NULL);
+        return tcpx__refuse("half_close", "no connection");
     if (atomic_load(&c->finished))
         return 0;
-    err = tcpx__write_begin(c, TCPX_NOW);
+    err = tcpx__write_begin(c, TCPX_NOW, "half_close");
     if (err)
         return err;
     err = tcpx__conn_settle_connect(c, TCPX_NOW);
@@ -329,11 +329,9 @@ int tcpx_close(tcpx_conn *c, tcpx_time deadline)
     int err;
 
     if (!c)
-        return tcpx__fail(-EINVAL, "close", NULL);
+        return tcpx__refuse("close", "no connection");
     if (tcpx__is_duration(deadline))
-        return tcpx__fail_because(-EINVAL, "close", NULL,
-                                  "a duration was passed as deadline; use "
-                                  "tcpx_after()");
+        return tcpx__refuse_duration("close");
     if (!tcpx__task()) {
         tcpx__conn_end_ownership(c, -ENOMEM);
         tcpx__conn_dispose(c, tcpx__conn_is_incomplete(c));

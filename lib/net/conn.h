@@ -176,9 +176,14 @@ static inline void tcpx__conn_unclaim(_Atomic uint8_t *direction)
 TCPX__COLD int tcpx__conn_fail(const tcpx_conn *c, int err,
                                const char *operation);
 
+/* Refuses a call whose connection, memory or length makes no sense. */
+TCPX__COLD int tcpx__buffer_refuse(const char *operation, const tcpx_conn *c,
+                                   const void *buf, size_t len);
+
 /* Why a read or write cannot begin: a duration as deadline, or no task. */
-TCPX__COLD int tcpx__read_refuse(tcpx_time deadline);
-TCPX__COLD int tcpx__write_refuse(tcpx_conn *c, tcpx_time deadline);
+TCPX__COLD int tcpx__read_refuse(tcpx_time deadline, const char *operation);
+TCPX__COLD int tcpx__write_refuse(tcpx_conn *c, tcpx_time deadline,
+                                  const char *operation);
 
 /*
  * Begins and ends a read or write: checks the deadline, claims the direction
@@ -194,17 +199,18 @@ static inline ssize_t tcpx__read_end(tcpx_conn *c, ssize_t result,
     return result;
 }
 
-static inline int tcpx__read_begin(tcpx_conn *c, tcpx_time deadline)
+static inline int tcpx__read_begin(tcpx_conn *c, tcpx_time deadline,
+                                   const char *operation)
 {
     int canceled;
 
     if (TCPX__UNLIKELY(tcpx__is_duration(deadline) || !tcpx__task()))
-        return tcpx__read_refuse(deadline);
+        return tcpx__read_refuse(deadline, operation);
     if (TCPX__UNLIKELY(!tcpx__conn_claim(&c->reading)))
-        return tcpx__conn_fail(c, -EBUSY, "read");
+        return tcpx__conn_fail(c, -EBUSY, operation);
     canceled = tcpx__handle_canceled(&c->h);
     if (TCPX__UNLIKELY(canceled))
-        return (int)tcpx__read_end(c, canceled, "read");
+        return (int)tcpx__read_end(c, canceled, operation);
     return 0;
 }
 
@@ -218,32 +224,34 @@ static inline ssize_t tcpx__write_end(tcpx_conn *c, ssize_t result,
 }
 
 /* For a flush: after a half-close too, when there is no more to write. */
-static inline int tcpx__flush_begin(tcpx_conn *c, tcpx_time deadline)
+static inline int tcpx__flush_begin(tcpx_conn *c, tcpx_time deadline,
+                                    const char *operation)
 {
     int err;
 
     if (TCPX__UNLIKELY(tcpx__is_duration(deadline) || !tcpx__task()))
-        return tcpx__write_refuse(c, deadline);
+        return tcpx__write_refuse(c, deadline, operation);
     if (TCPX__UNLIKELY(!tcpx__conn_claim(&c->writing)))
-        return tcpx__conn_fail(c, -EBUSY, "write");
+        return tcpx__conn_fail(c, -EBUSY, operation);
     err = tcpx__handle_canceled(&c->h);
     if (TCPX__LIKELY(!err))
         err = atomic_load_explicit(&c->write_error, memory_order_relaxed);
     if (TCPX__UNLIKELY(err != 0))
-        return (int)tcpx__write_end(c, err, "write");
+        return (int)tcpx__write_end(c, err, operation);
     return 0;
 }
 
-static inline int tcpx__write_begin(tcpx_conn *c, tcpx_time deadline)
+static inline int tcpx__write_begin(tcpx_conn *c, tcpx_time deadline,
+                                    const char *operation)
 {
-    int err = tcpx__flush_begin(c, deadline);
+    int err = tcpx__flush_begin(c, deadline, operation);
 
     if (TCPX__UNLIKELY(err != 0))
         return err;
     /* Our own half-close is nothing to latch. */
     if (TCPX__UNLIKELY(
             atomic_load_explicit(&c->finished, memory_order_relaxed)))
-        return (int)tcpx__write_end(c, -EPIPE, "write");
+        return (int)tcpx__write_end(c, -EPIPE, operation);
     return 0;
 }
 

@@ -43,11 +43,14 @@ static int refuse(const struct call *k, const char *why)
 static int check_delays(struct call *k)
 {
     tcpx_connect_opts *opts = &k->plan.opts;
+    int err = tcpx__duration_check(opts->attempt_delay, "attempt_delay",
+                                   "connect", k->name);
 
-    if (opts->attempt_delay < 0)
-        return refuse(k, "attempt_delay is negative");
-    if (opts->resolution_delay < 0 && opts->resolution_delay != TCPX_NONE)
-        return refuse(k, "resolution_delay is negative");
+    if (!err && opts->resolution_delay != TCPX_NONE)
+        err = tcpx__duration_check(opts->resolution_delay, "resolution_delay",
+                                   "connect", k->name);
+    if (err)
+        return err;
     if (opts->attempt_delay == 0)
         opts->attempt_delay = TCPX__ATTEMPT_DELAY;
     if (opts->attempt_delay < TCPX__ATTEMPT_DELAY_LEAST)
@@ -80,15 +83,21 @@ static int check_switches(const struct call *k)
 static int check_bind(struct call *k)
 {
     struct tcpx__plan *plan = &k->plan;
+    struct tcpx__address_fault found = {0};
+    char shown[TCPX__ADDRESS_SHOWN];
     tcpx_address local;
     char why[80] = "no such zone";
     int err;
 
     if (!plan->opts.bind)
         return 0;
-    err = tcpx__address_parse_local(&local, plan->opts.bind);
-    if (err)
-        return err;
+    err = tcpx__address_scan_local(&local, plan->opts.bind, &found);
+    if (err) {
+        tcpx__address_show(shown, plan->opts.bind);
+        return tcpx__fail_because(err, "connect", k->name,
+                                  "bind %s: column %zu: %s", shown,
+                                  found.column, found.what);
+    }
     err = tcpx__resolve_port(&local, &plan->local_port, why);
     if (!err && local.kind != TCPX_ADDRESS_WILDCARD)
         err = tcpx__endpoint_of(&plan->local, &local, plan->local_port);
@@ -110,11 +119,8 @@ static int take_options(struct call *k, const tcpx_connect_opts *opts)
     int err = tcpx__opts_copy(&plan->opts, sizeof(plan->opts),
                               sizeof(plan->opts), opts);
 
-    if (err == -E2BIG)
-        return tcpx__fail_because(err, "connect", k->name,
-                                  "the options are of a newer version");
     if (err)
-        return refuse(k, "the size of the options is not set");
+        return tcpx__opts_fail(err, "connect", k->name);
     if (plan->opts.report)
         *plan->opts.report = NULL;
     plan->tuning = TCPX__TUNING_OF(&plan->opts);

@@ -53,7 +53,7 @@ const char *tcpx_errmsg(void)
     subject = subject_of(f, buf, sizeof(buf));
     reason = reason_of(f);
     len = strlen(subject);
-    if (strcmp(subject, "unix:") == 0)
+    if (len > 0 && subject[len - 1] == ':')
         len--; /* a socket without a name brings the colon with it */
     size = strlen(f->operation) + len + strlen(reason) + 4;
     tcpx__free(f->message);

@@ -44,7 +44,7 @@ static int get_shape(struct shape *out, const tcpx_frame *format,
     int err = tcpx__opts_copy(&f, sizeof(f), FRAME_LEAST, format);
 
     if (err)
-        return tcpx__fail(err, operation, NULL);
+        return tcpx__opts_fail(err, operation, NULL);
     if (f.length < 0 || (size_t)f.length >= TCPX__COUNT(encodings))
         return tcpx__fail_because(-EINVAL, operation, NULL,
                                   "unknown kind of length: %d", (int)f.length);
@@ -107,6 +107,7 @@ static int get_fixed(const struct encoding *e, const unsigned char *p,
 struct head {
     size_t field; /* bytes of the length; 0: not all of it has come */
     size_t payload;
+    uint64_t announced; /* the payload, even if it is too long */
 };
 
 /* Decodes and checks the announcement as far as it has come. */
@@ -119,6 +120,7 @@ static int get_head(const tcpx_conn *c, const struct shape *shape,
 
     out->field = 0;
     out->payload = 0;
+    out->announced = 0;
     if (held > 0 && shape->length.bytes)
         n = get_fixed(&shape->length, tcpx__conn_data(c), held, &value);
     else if (held > 0)
@@ -130,6 +132,7 @@ static int get_head(const tcpx_conn *c, const struct shape *shape,
             return TCPX_EPROTO;
         value -= (uint64_t)n;
     }
+    out->announced = value;
     if (value > shape->max)
         return TCPX_ETOOLONG;
     out->field = (size_t)n;
@@ -158,6 +161,28 @@ static int await_frame(tcpx_conn *c, const struct shape *shape,
     }
 }
 
+/* Ends a read that got no frame, in words that tell the sizes. */
+static TCPX__COLD int end_in_vain(tcpx_conn *c, int err,
+                                  const struct shape *shape,
+                                  const struct head *head)
+{
+    size_t held = tcpx__conn_buffered(c);
+
+    tcpx__read_end(c, err, "read_frame");
+    if (err == TCPX_ETOOLONG)
+        tcpx__fail_detail("a frame of %llu bytes; at most %llu are taken",
+                          (unsigned long long)head->announced,
+                          (unsigned long long)shape->max);
+    else if (err == TCPX_ETRUNC && head->field)
+        tcpx__fail_detail("the stream ended in a frame of %llu bytes, after "
+                          "%zu of them",
+                          (unsigned long long)head->announced,
+                          held - head->field);
+    else if (err == TCPX_ETRUNC)
+        tcpx__fail_detail("the stream ended in the length of a frame");
+    return err;
+}
+
 ssize_t tcpx_read_frame(tcpx_conn *c, const tcpx_frame *format, void *buf,
                         size_t cap, tcpx_time deadline)
 {
@@ -166,18 +191,18 @@ ssize_t tcpx_read_frame(tcpx_conn *c, const tcpx_frame *format, void *buf,
     int err;
 
     if (!c || !buf || cap == 0 || cap > SSIZE_MAX)
-        return tcpx__fail(-EINVAL, "read_frame", NULL);
+        return tcpx__buffer_refuse("read_frame", c, buf, cap);
     err = get_shape(&shape, format, cap, "read_frame");
     if (err)
         return err;
     if (shape.max > cap)
         shape.max = cap;
-    err = tcpx__read_begin(c, deadline);
+    err = tcpx__read_begin(c, deadline, "read_frame");
     if (err)
         return err;
     err = await_frame(c, &shape, deadline, &head);
     if (err)
-        return tcpx__read_end(c, err, "read_frame");
+        return end_in_vain(c, err, &shape, &head);
     tcpx__conn_take(c, NULL, head.field);
     tcpx__conn_take(c, buf, head.payload);
     return tcpx__read_end(c, (ssize_t)head.payload, "read_frame");
@@ -233,6 +258,20 @@ static int put_head(const struct shape *shape, unsigned char *p, uint64_t len)
     return n;
 }
 
+static TCPX__COLD int refuse_length(const tcpx_conn *c, int err,
+                                    const struct shape *shape, uint64_t len)
+{
+    tcpx__conn_fail(c, err, "write_frame");
+    if (len > shape->max)
+        tcpx__fail_detail("a frame of %llu bytes; at most %llu are sent",
+                          (unsigned long long)len,
+                          (unsigned long long)shape->max);
+    else
+        tcpx__fail_detail("a frame of %llu bytes, and a length of %d",
+                          (unsigned long long)len, shape->length.bytes);
+    return err;
+}
+
 int tcpx_write_frame(tcpx_conn *c, const tcpx_frame *format, const void *buf,
                      size_t len, size_t *done, tcpx_time deadline)
 {
@@ -247,15 +286,15 @@ int tcpx_write_frame(tcpx_conn *c, const tcpx_frame *format, const void *buf,
     if (done)
         *done = 0;
     if (!c || (!buf && len) || len > SSIZE_MAX)
-        return tcpx__fail(-EINVAL, "write_frame", NULL);
+        return tcpx__buffer_refuse("write_frame", c, buf, len);
     err = get_shape(&shape, format, LONGEST_WRITTEN, "write_frame");
     if (err)
         return err;
     n = put_head(&shape, field, len);
     if (n < 0)
-        return tcpx__conn_fail(c, n, "write_frame");
+        return refuse_length(c, n, &shape, len);
     m.part[0].iov_len = (size_t)n;
-    err = tcpx__write_begin(c, deadline);
+    err = tcpx__write_begin(c, deadline, "write_frame");
     if (err)
         return err;
     err = tcpx__message_send(c, &m, &sent, deadline);

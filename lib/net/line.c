@@ -64,6 +64,21 @@ static int find_line(tcpx_conn *c, size_t cap, tcpx_time deadline, size_t *len)
     return err;
 }
 
+/* Ends a search in vain for `what`, in words that tell its limit. */
+static TCPX__COLD int end_in_vain(tcpx_conn *c, int err, const char *operation,
+                                  const char *what, size_t limit)
+{
+    size_t held = tcpx__conn_buffered(c);
+
+    tcpx__read_end(c, err, operation);
+    if (err == TCPX_ETOOLONG)
+        tcpx__fail_detail("no %s within %zu bytes", what, limit);
+    else if (err == TCPX_ETRUNC)
+        tcpx__fail_detail("the stream ended %zu bytes after the last %s", held,
+                          what);
+    return err;
+}
+
 ssize_t tcpx_readline(tcpx_conn *c, char *line, size_t cap, tcpx_time deadline)
 {
     size_t len = 0;
@@ -71,13 +86,13 @@ ssize_t tcpx_readline(tcpx_conn *c, char *line, size_t cap, tcpx_time deadline)
     int err;
 
     if (!c || !line || cap == 0 || cap > SSIZE_MAX)
-        return tcpx__fail(-EINVAL, "readline", NULL);
-    err = tcpx__read_begin(c, deadline);
+        return tcpx__buffer_refuse("readline", c, line, cap);
+    err = tcpx__read_begin(c, deadline, "readline");
     if (err)
         return err;
     err = find_line(c, cap, deadline, &len);
     if (err)
-        return tcpx__read_end(c, err, "readline");
+        return end_in_vain(c, err, "readline", "end of line", cap - 1);
     if (len > 1 && tcpx__conn_data(c)[len - 2] == '\r')
         end = 2;
     tcpx__conn_take(c, line, len - end);
@@ -86,21 +101,29 @@ ssize_t tcpx_readline(tcpx_conn *c, char *line, size_t cap, tcpx_time deadline)
     return tcpx__read_end(c, (ssize_t)(len - end), "readline");
 }
 
+static TCPX__COLD int refuse_delimiter(const char *operation, int delimiter)
+{
+    return tcpx__fail_because(-EINVAL, operation, NULL,
+                              "the delimiter is %d, not in 0 to %d", delimiter,
+                              UCHAR_MAX);
+}
+
 ssize_t tcpx_read_until(tcpx_conn *c, void *buf, size_t cap, int delimiter,
                         tcpx_time deadline)
 {
     size_t len = 0;
     int err;
 
-    if (!c || !buf || cap == 0 || cap > SSIZE_MAX || delimiter < 0 ||
-        delimiter > UCHAR_MAX)
-        return tcpx__fail(-EINVAL, "read_until", NULL);
-    err = tcpx__read_begin(c, deadline);
+    if (!c || !buf || cap == 0 || cap > SSIZE_MAX)
+        return tcpx__buffer_refuse("read_until", c, buf, cap);
+    if (delimiter < 0 || delimiter > UCHAR_MAX)
+        return refuse_delimiter("read_until", delimiter);
+    err = tcpx__read_begin(c, deadline, "read_until");
     if (err)
         return err;
     err = find(c, delimiter, cap, deadline, &len);
     if (err)
-        return tcpx__read_end(c, err, "read_until");
+        return end_in_vain(c, err, "read_until", "delimiter", cap);
     tcpx__conn_take(c, buf, len);
     return tcpx__read_end(c, (ssize_t)len, "read_until");
 }
@@ -139,9 +162,11 @@ int tcpx_skip_until(tcpx_conn *c, int delimiter, size_t *done,
 
     if (done)
         *done = 0;
-    if (!c || delimiter < 0 || delimiter > UCHAR_MAX)
-        return tcpx__fail(-EINVAL, "skip_until", NULL);
-    err = tcpx__read_begin(c, deadline);
+    if (!c)
+        return tcpx__refuse("skip_until", "no connection");
+    if (delimiter < 0 || delimiter > UCHAR_MAX)
+        return refuse_delimiter("skip_until", delimiter);
+    err = tcpx__read_begin(c, deadline, "skip_until");
     if (err)
         return err;
     err = skip(c, delimiter, &dropped, deadline);

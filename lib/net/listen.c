@@ -94,7 +94,7 @@ static int make_plan(struct tcpx__listen_plan *plan, const char *operation,
     err = tcpx__opts_copy(&plan->opts, sizeof(plan->opts), sizeof(plan->opts),
                           opts);
     if (err)
-        return tcpx__fail(err, operation, shown);
+        return tcpx__opts_fail(err, operation, shown);
     plan->tuning = TCPX__TUNING_OF(&plan->opts);
     return check_opts(plan);
 }
@@ -339,7 +339,8 @@ int tcpx_listen(tcpx_listener **out, const char *address,
     int err;
 
     if (!out || !address)
-        return tcpx__fail(-EINVAL, "listen", NULL);
+        return tcpx__refuse("listen",
+                            out ? "no address" : "no place for the listener");
     if (!tcpx__world())
         return -ENOMEM;
     tcpx__text_show(shown, sizeof(shown), address,
@@ -371,7 +372,7 @@ int tcpx_listener_adopt(tcpx_listener **out, int fd,
     int err;
 
     if (!out)
-        return tcpx__fail(-EINVAL, "listener_adopt", NULL);
+        return tcpx__refuse("listener_adopt", "no place for the listener");
     if (!tcpx__world())
         return -ENOMEM;
     snprintf(shown, sizeof(shown), "fd:%d", fd);

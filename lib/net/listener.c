@@ -121,7 +121,8 @@ int tcpx_accept(tcpx_conn **out, tcpx_listener *l, tcpx_time deadline)
     int err;
 
     if (!out || !l)
-        return tcpx__fail(-EINVAL, "accept", NULL);
+        return tcpx__refuse("accept",
+                            l ? "no place for the connection" : "no listener");
     if (tcpx__is_duration(deadline))
         return tcpx__fail_because(-EINVAL, "accept", l->address,
                                   "a duration was passed as deadline; use "

@@ -30,19 +30,42 @@
 /* A handle keeps 32 bits of nanoseconds. */
 #define SPIN_MAX (4 * TCPX_SEC)
 
-static int check_duration(tcpx_time value, int none, tcpx_time max,
-                          const char *member, const char *operation,
-                          const char *subject)
+/* A member that is a duration, and what it may be. */
+struct duration {
+    const char *member;
+    tcpx_time value;
+    tcpx_time max;
+    int none;    /* TCPX_NONE too */
+    int is_fine; /* nanoseconds are meant */
+};
+
+int tcpx__duration_check(tcpx_time value, const char *member,
+                         const char *operation, const char *subject)
 {
-    if (value < 0 && !(none && value == TCPX_NONE))
+    if (value < 0)
         return tcpx__fail_because(-EINVAL, operation, subject,
                                   "%s is negative: %lld ns", member,
                                   (long long)value);
-    if (value > max)
+    if (value > 0 && value < TCPX_MSEC)
         return tcpx__fail_because(-EINVAL, operation, subject,
-                                  "%s is over %lld s", member,
-                                  (long long)(max / TCPX_SEC));
+                                  "%s is %lld nanoseconds; seconds are written "
+                                  "%lld * TCPX_SEC",
+                                  member, (long long)value, (long long)value);
     return 0;
+}
+
+static int check_duration(const struct duration *d, const char *operation,
+                          const char *subject)
+{
+    if (d->none && d->value == TCPX_NONE)
+        return 0;
+    if (d->value > d->max)
+        return tcpx__fail_because(-EINVAL, operation, subject,
+                                  "%s is over %lld s", d->member,
+                                  (long long)(d->max / TCPX_SEC));
+    if (d->is_fine && d->value > 0)
+        return 0;
+    return tcpx__duration_check(d->value, d->member, operation, subject);
 }
 
 static int check_number(int32_t value, int32_t max, const char *member,
@@ -64,17 +87,13 @@ int tcpx__switch_check(int32_t value, const char *member, const char *operation,
 int tcpx__tuning_check(const struct tcpx__tuning *tuning, const char *operation,
                        const char *subject)
 {
-    const struct {
-        const char *member;
-        tcpx_time value;
-        tcpx_time max;
-        int none;
-    } durations[] = {
-        {"keepalive_idle", tuning->keepalive_idle, SECONDS_MAX * TCPX_SEC, 1},
+    const struct duration durations[] = {
+        {"keepalive_idle", tuning->keepalive_idle, SECONDS_MAX * TCPX_SEC, 1,
+         0},
         {"keepalive_interval", tuning->keepalive_interval,
-         SECONDS_MAX * TCPX_SEC, 0},
-        {"user_timeout", tuning->user_timeout, INT_MAX * TCPX_MSEC, 1},
-        {"spin", tuning->spin, SPIN_MAX, 1},
+         SECONDS_MAX * TCPX_SEC, 0, 0},
+        {"user_timeout", tuning->user_timeout, INT_MAX * TCPX_MSEC, 1, 0},
+        {"spin", tuning->spin, SPIN_MAX, 1, 1},
     };
     const struct {
         const char *member;
@@ -89,9 +108,7 @@ int tcpx__tuning_check(const struct tcpx__tuning *tuning, const char *operation,
     int err = 0;
 
     for (size_t i = 0; i < TCPX__COUNT(durations) && !err; i++)
-        err = check_duration(durations[i].value, durations[i].none,
-                             durations[i].max, durations[i].member, operation,
-                             subject);
+        err = check_duration(&durations[i], operation, subject);
     for (size_t i = 0; i < TCPX__COUNT(numbers) && !err; i++)
         err = check_number(numbers[i].value, numbers[i].max, numbers[i].member,
                            operation, subject);

@@ -65,6 +65,13 @@ static inline uint32_t tcpx__tuning_spin(const struct tcpx__tuning *tuning)
     return tuning->spin > 0 ? (uint32_t)tuning->spin : 0;
 }
 
+/*
+ * Returns 0 if a duration is none or a millisecond and more, else -EINVAL,
+ * recorded.  A smaller one is a number of seconds whose unit was forgotten.
+ */
+int tcpx__duration_check(tcpx_time value, const char *member,
+                         const char *operation, const char *subject);
+
 /* Returns 0 if a member that is a switch is 0 or 1, else -EINVAL, recorded. */
 int tcpx__switch_check(int32_t value, const char *member, const char *operation,
                        const char *subject);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include "base/task.h"
 
 /* No option struct comes near it: a larger size is no size but garbage, and
    so many bytes may not even be there to be looked at. */
@@ -34,4 +35,12 @@ int tcpx__opts_copy(void *out, size_t known, size_t least, const void *given)
     size = (uint32_t)known;
     memcpy(out, &size, sizeof(size));
     return 0;
+}
+
+int tcpx__opts_fail(int err, const char *operation, const char *subject)
+{
+    return tcpx__fail_because(err, operation, subject,
+                              err == -E2BIG
+                                  ? "the options are of a newer version"
+                                  : "the size of the options is not set");
 }

@@ -19,4 +19,7 @@
  */
 int tcpx__opts_copy(void *out, size_t known, size_t least, const void *given);
 
+/* Records that tcpx__opts_copy() gave err, and returns it. */
+int tcpx__opts_fail(int err, const char *operation, const char *subject);
+
 #endif

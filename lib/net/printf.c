@@ -69,13 +69,13 @@ int tcpx_vprintf(tcpx_conn *c, size_t *done, tcpx_time deadline,
     if (done)
         *done = 0;
     if (!c || !format)
-        return tcpx__fail(-EINVAL, "printf", NULL);
+        return tcpx__refuse("printf", c ? "no format" : "no connection");
     failed = format_whole(&text, format, args);
     if (!failed && text->end == 0) {
         tcpx__free(text);
         return 0;
     }
-    err = tcpx__write_begin(c, deadline);
+    err = tcpx__write_begin(c, deadline, "printf");
     if (err) {
         tcpx__free(text);
         return err;

@@ -70,12 +70,16 @@ int tcpx_queue_create(tcpx_queue **out, size_t capacity,
     tcpx_queue *q;
     int err = tcpx__opts_copy(&o, sizeof(o), sizeof(o), opts);
 
-    if (!out || capacity == 0 || capacity > SIZE_MAX / 4 / sizeof(void *))
-        err = -EINVAL;
-    if (!err && (o.full < TCPX_FULL_WAIT || o.full > TCPX_FULL_DROP_NEWEST))
-        err = -EINVAL;
     if (err)
-        return tcpx__fail(err, "queue", NULL);
+        return tcpx__opts_fail(err, "queue", NULL);
+    if (!out)
+        return tcpx__refuse("queue", "no place for the queue");
+    if (capacity == 0 || capacity > SIZE_MAX / 4 / sizeof(void *))
+        return tcpx__refuse("queue", "the capacity is 0, or impossible");
+    if (o.full < TCPX_FULL_WAIT || o.full > TCPX_FULL_DROP_NEWEST)
+        return tcpx__fail_because(-EINVAL, "queue", NULL,
+                                  "full is %d, no rule of this library",
+                                  (int)o.full);
     q = tcpx__calloc(sizeof(*q));
     if (!q)
         return tcpx__fail(-ENOMEM, "queue", NULL);
@@ -185,8 +189,10 @@ int tcpx_queue_put(tcpx_queue *q, void *item, tcpx_time deadline)
     void *dropped = NULL;
     int err;
 
-    if (!q || !item || tcpx__is_duration(deadline))
-        return tcpx__fail(-EINVAL, "put", NULL);
+    if (!q || !item)
+        return tcpx__refuse("put", q ? "no item" : "no queue");
+    if (tcpx__is_duration(deadline))
+        return tcpx__refuse_duration("put");
     if (!tcpx__task())
         return -ENOMEM;
     pthread_mutex_lock(&q->lock);
@@ -209,8 +215,10 @@ int tcpx_queue_get(tcpx_queue *q, void **out, tcpx_time deadline)
     void *item = NULL;
     int err = 0;
 
-    if (!q || !out || tcpx__is_duration(deadline))
-        return tcpx__fail(-EINVAL, "get", NULL);
+    if (!q || !out)
+        return tcpx__refuse("get", q ? "no place for the item" : "no queue");
+    if (tcpx__is_duration(deadline))
+        return tcpx__refuse_duration("get");
     if (!w.task)
         return -ENOMEM;
     tcpx__list_init(&w.in_list);
@@ -258,7 +266,7 @@ int tcpx_queue_close_with(tcpx_queue *q, void *last)
     int err;
 
     if (!q || !last)
-        return tcpx__fail(-EINVAL, "close_with", NULL);
+        return tcpx__refuse("close_with", q ? "no item" : "no queue");
     pthread_mutex_lock(&q->lock);
     err = q->is_closed ? -EPIPE : append(q, last);
     if (!err)
@@ -272,7 +280,7 @@ int tcpx_queue_free(tcpx_queue *q)
     int is_used;
 
     if (!q)
-        return tcpx__fail(-EINVAL, "queue", NULL);
+        return tcpx__refuse("queue", "no queue");
     pthread_mutex_lock(&q->lock);
     is_used = q->users || !tcpx__list_is_empty(&q->watchers);
     pthread_mutex_unlock(&q->lock);

@@ -39,13 +39,22 @@ void tcpx__conn_latch_read(tcpx_conn *c, int err)
     atomic_compare_exchange_strong(&c->read_error, &none, (int16_t)err);
 }
 
-int tcpx__read_refuse(tcpx_time deadline)
+int tcpx__buffer_refuse(const char *operation, const tcpx_conn *c,
+                        const void *buf, size_t len)
 {
-    if (tcpx__is_duration(deadline))
-        return tcpx__fail_because(-EINVAL, "read", NULL,
-                                  "a duration was passed as deadline; use "
-                                  "tcpx_after()");
-    return -ENOMEM;
+    if (!c)
+        return tcpx__refuse(operation, "no connection");
+    if (len == 0)
+        return tcpx__refuse(operation, "the length is 0");
+    if (!buf)
+        return tcpx__refuse(operation, "no buffer");
+    return tcpx__refuse(operation, "the length is over SSIZE_MAX");
+}
+
+int tcpx__read_refuse(tcpx_time deadline, const char *operation)
+{
+    return tcpx__is_duration(deadline) ? tcpx__refuse_duration(operation)
+                                       : -ENOMEM;
 }
 
 static inline void count_read(tcpx_conn *c, size_t n)
@@ -251,8 +260,8 @@ ssize_t tcpx_read(tcpx_conn *c, void *buf, size_t len, tcpx_time deadline)
     int err;
 
     if (TCPX__UNLIKELY(!c || !buf || len == 0 || len > SSIZE_MAX))
-        return tcpx__fail(-EINVAL, "read", NULL);
-    err = tcpx__read_begin(c, deadline);
+        return tcpx__buffer_refuse("read", c, buf, len);
+    err = tcpx__read_begin(c, deadline, "read");
     if (err)
         return err;
     n = TCPX__UNLIKELY(tcpx__conn_buffered(c))
@@ -298,7 +307,7 @@ static TCPX__APART int read_buffered(tcpx_conn *c, char *buf, size_t len,
 static inline int readn(tcpx_conn *c, char *buf, size_t len, size_t *done,
                         tcpx_time deadline)
 {
-    int err = tcpx__read_begin(c, deadline);
+    int err = tcpx__read_begin(c, deadline, "readn");
     ssize_t n;
 
     if (TCPX__UNLIKELY(err))
@@ -322,7 +331,7 @@ int tcpx_readn(tcpx_conn *c, void *buf, size_t len, size_t *done,
     int err;
 
     if (TCPX__UNLIKELY(!c || !buf || len == 0 || len > SSIZE_MAX))
-        err = tcpx__fail(-EINVAL, "readn", NULL);
+        err = tcpx__buffer_refuse("readn", c, buf, len);
     else
         err = readn(c, buf, len, &got, deadline);
     if (done)
@@ -337,8 +346,8 @@ ssize_t tcpx_peek(tcpx_conn *c, void *buf, size_t len, tcpx_time deadline)
     int err;
 
     if (!c || !buf || len == 0 || len > SSIZE_MAX)
-        return tcpx__fail(-EINVAL, "peek", NULL);
-    err = tcpx__read_begin(c, deadline);
+        return tcpx__buffer_refuse("peek", c, buf, len);
+    err = tcpx__read_begin(c, deadline, "peek");
     if (err)
         return err;
     tcpx__conn_forget_search(c);

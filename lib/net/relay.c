@@ -13,6 +13,7 @@
 #include <poll.h>
 #include "net/close.h"
 #include "net/conn.h"
+#include "net/options.h"
 #include "net/opts.h"
 
 #define DEFAULT_PIPE (256 * 1024)
@@ -40,10 +41,16 @@ static int copy_opts(struct relay *r, const tcpx_relay_opts *given)
     int err = tcpx__opts_copy(&o, sizeof(o), sizeof(o), given);
 
     if (err)
+        return tcpx__opts_fail(err, "relay", NULL);
+    if (o.pipe_size < 0 || (o.pipe_size && o.pipe_size < SMALLEST_PIPE))
+        return tcpx__fail_because(-EINVAL, "relay", NULL,
+                                  "pipe_size is %lld, under %d",
+                                  (long long)o.pipe_size, SMALLEST_PIPE);
+    err = o.idle == TCPX_UNLIMITED
+              ? 0
+              : tcpx__duration_check(o.idle, "idle", "relay", NULL);
+    if (err)
         return err;
-    if (o.pipe_size < 0 || (o.pipe_size && o.pipe_size < SMALLEST_PIPE) ||
-        (o.idle < 0 && o.idle != TCPX_UNLIMITED))
-        return -EINVAL;
     r->pipe_size = o.pipe_size ? (size_t)o.pipe_size : DEFAULT_PIPE;
     r->idle = o.idle > 0 ? o.idle : TCPX_FOREVER;
     return 0;
@@ -201,11 +208,11 @@ static int run(struct relay *r, tcpx_time deadline)
 /* Claims both directions of c, as one who reads and writes at a time. */
 static int claim(tcpx_conn *c, tcpx_time deadline)
 {
-    int err = tcpx__read_begin(c, deadline);
+    int err = tcpx__read_begin(c, deadline, "relay");
 
     if (err)
         return err;
-    err = tcpx__write_begin(c, deadline);
+    err = tcpx__write_begin(c, deadline, "relay");
     if (err)
         tcpx__read_end(c, 0, "relay");
     return err;
@@ -250,10 +257,11 @@ int tcpx_relay(tcpx_conn *a, tcpx_conn *b, const tcpx_relay_opts *opts,
     int err;
 
     if (!a || !b || a == b)
-        return tcpx__fail(-EINVAL, "relay", NULL);
+        return tcpx__refuse("relay", a && b ? "both connections are one"
+                                            : "no connection");
     err = copy_opts(&r, opts);
     if (err)
-        return tcpx__fail(err, "relay", NULL);
+        return err;
     err = claim(a, deadline);
     if (err)
         return err;

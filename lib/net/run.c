@@ -52,13 +52,14 @@ static int check(tcpx_run_opts *o, const tcpx_run_opts *given)
     int err = tcpx__opts_copy(o, sizeof(*o), sizeof(*o), given);
 
     if (err)
-        return err;
+        return tcpx__opts_fail(err, "run", NULL);
     if (o->stack_size == 0)
         o->stack_size = TCPX__STACK_SIZE;
-    if (o->engine < TCPX_ENGINE_AUTO || o->engine > TCPX_ENGINE_URING ||
-        o->stack_size < TCPX__SMALLEST_STACK || o->stack_size > SSIZE_MAX)
-        return -EINVAL;
-    return 0;
+    if (o->engine < TCPX_ENGINE_AUTO || o->engine > TCPX_ENGINE_URING)
+        return tcpx__fail_because(-EINVAL, "run", NULL,
+                                  "engine %d is none of this library",
+                                  (int)o->engine);
+    return tcpx__stack_size_check(o->stack_size, "run");
 }
 
 int tcpx_run(int (*fn)(void *arg), void *arg, int *result,
@@ -67,10 +68,10 @@ int tcpx_run(int (*fn)(void *arg), void *arg, int *result,
     tcpx_task *self = tcpx__task();
     tcpx_run_opts o;
     int given = 0;
-    int err = fn ? check(&o, opts) : -EINVAL;
+    int err = fn ? check(&o, opts) : tcpx__refuse("run", "no function to run");
 
     if (err)
-        return tcpx__fail(err, "run", NULL);
+        return err;
     if (!self)
         return -ENOMEM;
     if (self->fiber)

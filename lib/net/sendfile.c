@@ -293,6 +293,17 @@ static int transfer(struct transfer *t, transfer_fn *way)
     return err;
 }
 
+static const char *why_not(int err)
+{
+    if (err == -EINVAL)
+        return "the descriptor is neither a file nor a pipe";
+    if (err == -ESPIPE)
+        return "a pipe has no offsets";
+    if (err == -EOPNOTSUPP)
+        return "no pipe can be sent on a socket that others share";
+    return tcpx_strerror(err);
+}
+
 int tcpx_sendfile(tcpx_conn *c, int fd, int64_t *offset, uint64_t count,
                   uint64_t *done, tcpx_time deadline)
 {
@@ -308,13 +319,18 @@ int tcpx_sendfile(tcpx_conn *c, int fd, int64_t *offset, uint64_t count,
     if (done)
         *done = 0;
     if (!c || t.offset < 0 || count > INT64_MAX)
-        return tcpx__fail(-EINVAL, "sendfile", NULL);
+        return tcpx__refuse("sendfile", !c             ? "no connection"
+                                        : t.offset < 0 ? "a negative offset"
+                                                       : "count is over 2^63");
     if (count == 0)
         return 0;
     err = choose(&t, &way);
-    if (err)
-        return tcpx__conn_fail(c, err, "sendfile");
-    err = tcpx__write_begin(c, deadline);
+    if (err) {
+        tcpx__conn_fail(c, err, "sendfile");
+        tcpx__fail_detail("%s", why_not(err));
+        return err;
+    }
+    err = tcpx__write_begin(c, deadline, "sendfile");
     if (err)
         return err;
     err = transfer(&t, way);
@@ -322,5 +338,9 @@ int tcpx_sendfile(tcpx_conn *c, int fd, int64_t *offset, uint64_t count,
         *offset = t.offset + (int64_t)t.sent;
     if (done)
         *done = t.sent;
-    return (int)tcpx__write_end(c, err, "sendfile");
+    tcpx__write_end(c, err, "sendfile");
+    if (err == TCPX_ETRUNC)
+        tcpx__fail_detail("the file or pipe ended %llu bytes early",
+                          (unsigned long long)(count - t.sent));
+    return err;
 }

@@ -56,18 +56,26 @@ void tcpx__task_run(tcpx_task *t)
     pthread_mutex_unlock(&t->lock);
 }
 
+int tcpx__stack_size_check(uint64_t size, const char *operation)
+{
+    if (size >= TCPX__SMALLEST_STACK && size <= SSIZE_MAX)
+        return 0;
+    return tcpx__fail_because(-EINVAL, operation, NULL,
+                              "stack_size is %llu, not %d or more",
+                              (unsigned long long)size, TCPX__SMALLEST_STACK);
+}
+
 static int copy_opts(tcpx_task_opts *o, const tcpx_task_opts *given)
 {
     int err = tcpx__opts_copy(o, sizeof(*o), sizeof(*o), given);
 
     if (err)
-        return err;
+        return tcpx__opts_fail(err, "spawn", NULL);
     if (o->stack_size == 0)
         o->stack_size = TCPX__STACK_SIZE;
-    if (o->reserved_0 || o->stack_size < TCPX__SMALLEST_STACK ||
-        o->stack_size > SSIZE_MAX)
-        return -EINVAL;
-    return 0;
+    if (o->reserved_0)
+        return tcpx__refuse("spawn", "reserved_0 is not zero");
+    return tcpx__stack_size_check(o->stack_size, "spawn");
 }
 
 static void enter_scope(tcpx_task *parent, tcpx_task *t)
@@ -110,10 +118,10 @@ int tcpx_task_spawn(tcpx_task **out, void (*fn)(void *), void *arg,
     int err;
 
     if (!fn)
-        return tcpx__fail(-EINVAL, "spawn", NULL);
+        return tcpx__refuse("spawn", "no function to run");
     err = copy_opts(&o, opts);
     if (err)
-        return tcpx__fail(err, "spawn", NULL);
+        return err;
     t = self ? tcpx__task_create(self->world, fn, arg, (size_t)o.stack_size)
              : NULL;
     if (!t)
@@ -214,12 +222,15 @@ int tcpx_task_join(tcpx_task *t, tcpx_time deadline)
 {
     int err;
 
-    if (!t || !t->spawned || t->spawned->is_detached || t == tcpx__task())
-        return tcpx__fail(-EINVAL, "join", NULL);
+    if (!t)
+        return tcpx__refuse("join", "no task");
+    if (t == tcpx__task())
+        return tcpx__refuse("join", "a task cannot wait for its own end");
+    if (!t->spawned || t->spawned->is_detached)
+        return tcpx__refuse("join", "the task is none that "
+                                    "tcpx_task_spawn() gave a handle of");
     if (tcpx__is_duration(deadline))
-        return tcpx__fail_because(-EINVAL, "join", NULL,
-                                  "a duration was passed as deadline; use "
-                                  "tcpx_after()");
+        return tcpx__refuse_duration("join");
     if (!tcpx__task())
         return -ENOMEM;
     /* The end of its scope may reap it meanwhile. */

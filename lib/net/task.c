@@ -64,9 +64,7 @@ int tcpx_sleep(tcpx_time deadline)
     int err = 0;
 
     if (tcpx__is_duration(deadline))
-        return tcpx__fail_because(-EINVAL, "sleep", NULL,
-                                  "a duration was passed as deadline; use "
-                                  "tcpx_after()");
+        return tcpx__refuse_duration("sleep");
     if (!world)
         return -ENOMEM;
     while (!err) /* 0: woken for another reason */

@@ -30,4 +30,7 @@ void tcpx__task_cancel_with(tcpx_task *t, int code);
 /* Cancels, joins and frees every task that t has spawned. */
 void tcpx__tasks_end_all(tcpx_task *t);
 
+/* Returns 0, or -EINVAL, recorded, for a stack that no task can run on. */
+int tcpx__stack_size_check(uint64_t size, const char *operation);
+
 #endif

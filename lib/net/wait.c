@@ -197,7 +197,9 @@ static int wait_for(tcpx_waitfor *waits, struct tcpx__poll_item *items,
 static int check(const tcpx_waitfor *items, size_t n, tcpx_time deadline)
 {
     if ((!items && n) || (n == 0 && deadline == TCPX_FOREVER))
-        return tcpx__fail(-EINVAL, "wait", NULL);
+        return tcpx__refuse("wait", n ? "no items"
+                                      : "nothing to wait for, and no "
+                                        "deadline");
     for (size_t i = 0; i < n; i++) {
         if (is_wrong(&items[i]))
             return tcpx__fail_because(-EINVAL, "wait", NULL,
@@ -206,9 +208,7 @@ static int check(const tcpx_waitfor *items, size_t n, tcpx_time deadline)
                                       i);
     }
     if (tcpx__is_duration(deadline))
-        return tcpx__fail_because(-EINVAL, "wait", NULL,
-                                  "a duration was passed as deadline; use "
-                                  "tcpx_after()");
+        return tcpx__refuse_duration("wait");
     return tcpx__task() ? 0 : tcpx__fail(-ENOMEM, "wait", NULL);
 }
 

@@ -27,12 +27,10 @@ void tcpx__conn_latch_write(tcpx_conn *c, int err)
         atomic_compare_exchange_strong(&c->reset_seen, &none, (int16_t)err);
 }
 
-int tcpx__write_refuse(tcpx_conn *c, tcpx_time deadline)
+int tcpx__write_refuse(tcpx_conn *c, tcpx_time deadline, const char *operation)
 {
     if (tcpx__is_duration(deadline))
-        return tcpx__fail_because(-EINVAL, "write", NULL,
-                                  "a duration was passed as deadline; use "
-                                  "tcpx_after()");
+        return tcpx__refuse_duration(operation);
     /* What was to be sent was not, and the end must not hide that. */
     atomic_store(&c->cut, -ENOMEM);
     return -ENOMEM;
@@ -238,7 +236,7 @@ static inline int send_part(tcpx_conn *c, const char *buf, size_t len,
 static inline int writen(tcpx_conn *c, const char *buf, size_t len,
                          size_t *done, tcpx_time deadline)
 {
-    int err = tcpx__write_begin(c, deadline);
+    int err = tcpx__write_begin(c, deadline, "writen");
 
     if (TCPX__UNLIKELY(err))
         return err;
@@ -267,10 +265,10 @@ ssize_t tcpx_write(tcpx_conn *c, const void *buf, size_t len,
     int err;
 
     if (TCPX__UNLIKELY(!c || (!buf && len) || len > SSIZE_MAX))
-        return tcpx__fail(-EINVAL, "write", NULL);
+        return tcpx__buffer_refuse("write", c, buf, len);
     if (len == 0)
         return 0;
-    err = tcpx__write_begin(c, deadline);
+    err = tcpx__write_begin(c, deadline, "write");
     if (err)
         return err;
     n = tcpx__conn_send_kept(c, deadline);
@@ -288,7 +286,7 @@ int tcpx_writen(tcpx_conn *c, const void *buf, size_t len, size_t *done,
     int err = 0;
 
     if (TCPX__UNLIKELY(!c || (!buf && len) || len > SSIZE_MAX))
-        err = tcpx__fail(-EINVAL, "writen", NULL);
+        err = tcpx__buffer_refuse("writen", c, buf, len);
     else if (TCPX__LIKELY(len > 0))
         err = writen(c, buf, len, &sent, deadline);
     if (done)
@@ -306,16 +304,20 @@ int tcpx_writev(tcpx_conn *c, const struct iovec *iov, int count, size_t *done,
     if (done)
         *done = 0;
     if (!c || count < 0 || (!iov && count))
-        return tcpx__fail(-EINVAL, "writev", NULL);
+        return tcpx__refuse("writev", !c          ? "no connection"
+                                      : count < 0 ? "the count is negative"
+                                                  : "no parts");
     for (int i = 0; i < count; i++) {
         if ((!iov[i].iov_base && iov[i].iov_len) ||
             iov[i].iov_len > SSIZE_MAX - total)
-            return tcpx__fail(-EINVAL, "writev", NULL);
+            return tcpx__refuse("writev", iov[i].iov_base
+                                              ? "over SSIZE_MAX bytes in all"
+                                              : "a part without its bytes");
         total += iov[i].iov_len;
     }
     if (total == 0)
         return 0;
-    err = tcpx__write_begin(c, deadline);
+    err = tcpx__write_begin(c, deadline, "writev");
     if (err)
         return err;
     err = tcpx__conn_send_all(c, iov, (size_t)count, &sent, deadline);

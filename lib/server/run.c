@@ -188,7 +188,7 @@ int tcpx_server_run(tcpx_server *s)
     int err;
 
     if (!s)
-        return tcpx__fail(-EINVAL, "server", NULL);
+        return tcpx__refuse("server", "no server");
     if (!t)
         return -ENOMEM;
     err = check_task(s, t);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <tcpx/task.h>
+#include "net/options.h"
 #include "net/opts.h"
 
 #define DEFAULT_WORKERS 64
@@ -88,19 +89,57 @@ static int fill_count(int32_t *count, int32_t fallback)
     return *count < 0 && *count != TCPX_UNLIMITED;
 }
 
-static int fill_time(tcpx_time *duration, tcpx_time fallback)
+static int fill_time(tcpx_time *duration, tcpx_time fallback,
+                     const char *member)
 {
     if (*duration == 0)
         *duration = fallback;
     if (*duration == TCPX_UNLIMITED)
         *duration = TCPX_FOREVER;
-    return *duration < 0;
+    return tcpx__duration_check(*duration, member, "server", NULL);
+}
+
+static int fill_times(tcpx_server_opts *o)
+{
+    int err = fill_time(&o->idle, TCPX_FOREVER, "idle");
+
+    if (!err)
+        err = fill_time(&o->lifetime, TCPX_FOREVER, "lifetime");
+    if (!err)
+        err = fill_time(&o->first_byte, TCPX_FOREVER, "first_byte");
+    if (!err)
+        err = fill_time(&o->drain, 30 * TCPX_SEC, "drain");
+    if (!err)
+        err = fill_time(&o->close_idle, 2 * TCPX_SEC, "close_idle");
+    if (!err)
+        err = fill_time(&o->close_total, 10 * TCPX_SEC, "close_total");
+    return err;
+}
+
+static int fill_limits(tcpx_server_opts *o)
+{
+    if (o->accept_burst &&
+        (o->accept_rate == 0 || o->accept_rate == TCPX_UNLIMITED))
+        return wrong("accept_burst without accept_rate limits nothing");
+    if (o->refuse_when_full &&
+        (o->max_connections == 0 || o->max_connections == TCPX_UNLIMITED))
+        return wrong("refuse_when_full without max_connections: it is never "
+                     "full");
+    if (fill_count(&o->max_connections, TCPX_UNLIMITED) ||
+        fill_count(&o->max_per_client, TCPX_UNLIMITED) ||
+        fill_count(&o->accept_rate, TCPX_UNLIMITED) ||
+        fill_count(&o->accept_burst, o->accept_rate) ||
+        (o->accept_burst == TCPX_UNLIMITED && o->accept_rate > 0))
+        return wrong("max_connections, max_per_client, accept_rate and "
+                     "accept_burst are 1 or more");
+    return fill_times(o);
 }
 
 /* Checks the options and puts every default into its place. */
 static int fill_options(tcpx_server *s)
 {
     tcpx_server_opts *o = &s->opts;
+    int err;
 
     s->model = model_of(o->model);
     if (!s->model)
@@ -116,20 +155,9 @@ static int fill_options(tcpx_server *s)
     if (o->reserved_0 || o->engine < TCPX_ENGINE_AUTO ||
         o->engine > TCPX_ENGINE_URING || (o->engine && !s->model->is_core))
         return wrong("the engine is none, or the model has none");
-    if (fill_count(&o->max_connections, TCPX_UNLIMITED) ||
-        fill_count(&o->max_per_client, TCPX_UNLIMITED) ||
-        fill_count(&o->accept_rate, TCPX_UNLIMITED) ||
-        fill_count(&o->accept_burst, o->accept_rate) ||
-        (o->accept_burst == TCPX_UNLIMITED && o->accept_rate > 0))
-        return wrong("max_connections, max_per_client, accept_rate and "
-                     "accept_burst are 1 or more");
-    if (fill_time(&o->idle, TCPX_FOREVER) ||
-        fill_time(&o->lifetime, TCPX_FOREVER) ||
-        fill_time(&o->first_byte, TCPX_FOREVER) ||
-        fill_time(&o->drain, 30 * TCPX_SEC) ||
-        fill_time(&o->close_idle, 2 * TCPX_SEC) ||
-        fill_time(&o->close_total, 10 * TCPX_SEC))
-        return wrong("a limit on time is negative");
+    err = fill_limits(o);
+    if (err)
+        return err;
     if (o->stack_size == 0)
         o->stack_size = DEFAULT_STACK;
     if (o->stack_size < SMALLEST_STACK || o->stack_size > SSIZE_MAX)
@@ -221,7 +249,7 @@ int tcpx_server_create(tcpx_server **out, const char *address,
     int err;
 
     if (!out || !handler)
-        return tcpx__fail(-EINVAL, "server", NULL);
+        return wrong(out ? "no handler" : "no place for the server");
     s = tcpx__calloc(sizeof(*s));
     if (!s)
         return tcpx__fail(-ENOMEM, "server", NULL);
@@ -278,7 +306,7 @@ int tcpx_server_create(tcpx_server **out, const char *address,
 int tcpx_server_free(tcpx_server *s)
 {
     if (!s)
-        return tcpx__fail(-EINVAL, "server", NULL);
+        return wrong("no server");
     if (atomic_load(&s->life) == TCPX__RUNNING)
         return tcpx__fail(-EBUSY, "server", NULL);
     /* Events are told in the thread that ran it, which has come back. */
@@ -331,7 +359,7 @@ int tcpx_server_stats(const tcpx_server *s, tcpx_server_counts *out)
 
     _Static_assert(sizeof(*out) == 512, "the counts are 512 bytes for ever");
     if (!s || !out)
-        return tcpx__fail(-EINVAL, "server", NULL);
+        return wrong(s ? "no place for the counts" : "no server");
     memset(out, 0, sizeof(*out));
     for (size_t i = 0; i < TCPX__N_COUNTERS; i++)
         members[i] = tcpx__server_counter(s, (enum tcpx__counter)i);

@@ -119,7 +119,7 @@ START_TEST(each_option_of_accepted_sockets_can_be_set)
     /* Durations are rounded up to what the kernel counts in. */
     struct options seen = accepted_with(
         TCPX_LISTEN(.keepalive_idle = 7 * TCPX_SEC - TCPX_MSEC,
-                    .keepalive_interval = 1, .keepalive_count = 9,
+                    .keepalive_interval = TCPX_MSEC, .keepalive_count = 9,
                     .user_timeout = 2500 * TCPX_MSEC + 1, .send_buffer = 20000,
                     .receive_buffer = 30000));
 

@@ -173,7 +173,7 @@ START_TEST(without_systemd_there_is_no_socket_to_listen_on)
     ck_fails(tcpx_listen(&l, "systemd:", NULL), -ENOENT);
     ck_assert_str_eq(
         tcpx_errmsg(),
-        "listen systemd:: systemd passed no sockets to this process");
+        "listen systemd: systemd passed no sockets to this process");
     ck_fails(tcpx_listen(&l, "fd:12345", NULL), -EBADF);
     ck_assert_str_eq(tcpx_errmsg(),
                      "listen fd:12345: descriptor 12345 is not open");

@@ -240,6 +240,18 @@ START_TEST(a_local_address_is_numeric)
         ck_fails(fails_with_bind(wrong[i]),
                  i == 4 ? TCPX_ERESOLVE : TCPX_EADDRESS);
     ck_fails(fails_with_bind("[fe80::1%nope]"), -ENODEV);
+    ck_fails(fails_with_bind("x"), TCPX_EADDRESS);
+    ck_says(": bind \"x\": column 1: a local address is numeric");
+}
+END_TEST
+
+START_TEST(a_link_local_peer_without_a_zone_is_told_how_to_write_it)
+{
+    int err = tcpx_connect(&c, "[fe80::1]:80", NULL, soon());
+
+    if (err != -EINVAL)
+        skip_test("no IPv6 here: %s", tcpx_errmsg());
+    ck_says("a link-local address needs a zone, as in [fe80::1%eth0]:80");
 }
 END_TEST
 
@@ -308,6 +320,8 @@ static void fill_from(TCase *tc)
     tcase_add_test(tc, a_local_address_that_is_not_ours_is_named);
     tcase_add_test(tc, a_local_port_that_is_taken_is_named);
     tcase_add_test(tc, a_local_address_is_numeric);
+    tcase_add_test(tc,
+                   a_link_local_peer_without_a_zone_is_told_how_to_write_it);
     tcase_add_test(tc, a_local_address_leaves_the_other_family_out);
     tcase_add_test(tc, an_interface_can_be_chosen);
     tcase_add_test(tc, an_interface_that_does_not_exist_is_named);
@@ -338,6 +352,11 @@ START_TEST(a_wrong_option_is_refused_and_named)
         {*TCPX_CONNECT(.receive_buffer = INT_MIN), "receive_buffer"},
         {*TCPX_CONNECT(.user_timeout = INT64_MAX), "user_timeout"},
         {*TCPX_CONNECT(.spin = -7), "spin"},
+        {*TCPX_CONNECT(.attempt_delay = 250), "attempt_delay is 250 nano"},
+        {*TCPX_CONNECT(.resolution_delay = 50), "50 * TCPX_SEC"},
+        {*TCPX_CONNECT(.keepalive_idle = 60), "keepalive_idle is 60 nano"},
+        {*TCPX_CONNECT(.keepalive_interval = TCPX_MSEC - 1), "nanoseconds"},
+        {*TCPX_CONNECT(.user_timeout = 30), "user_timeout is 30 nano"},
     };
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {

@@ -10,7 +10,7 @@
 #include "runner.h"
 #include "server/serving.h"
 
-static void refuse(tcpx_server_opts *o, const char *address, int code)
+static void refuse(const tcpx_server_opts *o, const char *address, int code)
 {
     tcpx_server *s = NULL;
 
@@ -45,6 +45,12 @@ START_TEST(wrong_options_are_refused)
         {"127.0.0.1:0", -EINVAL, WITH(.first_byte = -1)},
         {"127.0.0.1:0", -EINVAL, WITH(.drain = -1)},
         {"127.0.0.1:0", -EINVAL, WITH(.close_idle = -1)},
+        {"127.0.0.1:0", -EINVAL, WITH(.accept_burst = 5)},
+        {"127.0.0.1:0", -EINVAL,
+         WITH(.accept_rate = TCPX_UNLIMITED, .accept_burst = 5)},
+        {"127.0.0.1:0", -EINVAL, WITH(.refuse_when_full = 1)},
+        {"127.0.0.1:0", -EINVAL,
+         WITH(.refuse_when_full = 1, .max_connections = TCPX_UNLIMITED)},
         {"127.0.0.1:0", -EINVAL, WITH(.stack_size = 1000)},
         {"127.0.0.1:0", -EINVAL, WITH(.stack_size = UINT64_MAX)},
         {"127.0.0.1:0",
@@ -69,6 +75,31 @@ START_TEST(wrong_options_are_refused)
     ck_fails(tcpx_server_create(NULL, "127.0.0.1:0", echo_handler, NULL, NULL),
              -EINVAL);
     ck_fails(tcpx_server_create(&s, "127.0.0.1:0", NULL, NULL, NULL), -EINVAL);
+}
+END_TEST
+
+START_TEST(a_limit_on_time_that_forgot_its_unit_is_named)
+{
+    static const struct {
+        const char *member;
+        tcpx_server_opts o;
+    } wrong[] = {
+#define WITH(...) {.size = (uint32_t)sizeof(tcpx_server_opts), __VA_ARGS__}
+        {"idle is 30 nanoseconds", WITH(.idle = 30)},
+        {"lifetime is 600 nanoseconds", WITH(.lifetime = 600)},
+        {"first_byte is 5 nanoseconds", WITH(.first_byte = 5)},
+        {"drain is 999999 nanoseconds", WITH(.drain = TCPX_MSEC - 1)},
+        {"close_idle is 2 nanoseconds", WITH(.close_idle = 2)},
+        {"close_total is 10 nanoseconds; seconds are written 10 * TCPX_SEC",
+         WITH(.close_total = 10)},
+        {"drain is negative", WITH(.drain = -1)},
+#undef WITH
+    };
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        refuse(&wrong[i].o, "127.0.0.1:0", -EINVAL);
+        ck_says(wrong[i].member);
+    }
 }
 END_TEST
 
@@ -369,6 +400,7 @@ END_TEST
 static void fill_making(TCase *tc)
 {
     tcase_add_test(tc, wrong_options_are_refused);
+    tcase_add_test(tc, a_limit_on_time_that_forgot_its_unit_is_named);
     tcase_add_test(tc,
                    a_seventeenth_server_that_handles_signals_is_told_the_limit);
     tcase_add_test(tc, one_wrong_address_of_several_leaves_nothing_open);

@@ -236,7 +236,8 @@ static void play(void *arg)
         _exit(3);
     if (s->result >= 0)
         return;
-    (void)snprintf(expected, sizeof(expected), "listen %s: %s", s->address,
+    (void)snprintf(expected, sizeof(expected), "listen %s%s %s", s->address,
+                   s->address[strlen(s->address) - 1] == ':' ? "" : ":",
                    s->sentence);
     (void)snprintf(sentence, sizeof(sentence), "%s", tcpx_errmsg());
     if (strstr(sentence, "this is "))

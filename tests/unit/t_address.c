@@ -360,28 +360,35 @@ START_TEST(parts_without_their_nul_are_read_to_their_end_only)
 }
 END_TEST
 
+static int scan_local(tcpx_address *a, const char *text)
+{
+    struct tcpx__address_fault found;
+
+    return tcpx__address_scan_local(a, text, &found);
+}
+
 START_TEST(a_local_address_is_numeric_and_its_port_optional)
 {
     tcpx_address a;
 
-    ck_ok(tcpx__address_parse_local(&a, "192.0.2.1"));
+    ck_ok(scan_local(&a, "192.0.2.1"));
     ck_assert_int_eq(a.kind, TCPX_ADDRESS_IPV4);
     ck_assert_int_eq(a.port, 0);
-    ck_ok(tcpx__address_parse_local(&a, "[2001:db8::1]"));
+    ck_ok(scan_local(&a, "[2001:db8::1]"));
     ck_assert_int_eq(a.kind, TCPX_ADDRESS_IPV6);
-    ck_ok(tcpx__address_parse_local(&a, "[2001:db8::1%lo]:80"));
+    ck_ok(scan_local(&a, "[2001:db8::1%lo]:80"));
     ck_assert_int_eq(a.port, 80);
     ck_assert_str_eq(a.zone, "lo");
-    ck_ok(tcpx__address_parse_local(&a, ":80"));
+    ck_ok(scan_local(&a, ":80"));
     ck_assert_int_eq(a.kind, TCPX_ADDRESS_WILDCARD);
 
-    ck_fails(tcpx__address_parse_local(&a, ""), TCPX_EADDRESS);
-    ck_fails(tcpx__address_parse_local(&a, "h"), TCPX_EADDRESS);
-    ck_fails(tcpx__address_parse_local(&a, "localhost:80"), TCPX_EADDRESS);
-    ck_fails(tcpx__address_parse_local(&a, "192.0.2.1:"), TCPX_EADDRESS);
-    ck_fails(tcpx__address_parse_local(&a, "2001:db8::1"), TCPX_EADDRESS);
-    ck_fails(tcpx__address_parse_local(&a, "unix:/x"), TCPX_EADDRESS);
-    ck_fails(tcpx__address_parse_local(&a, "fd:3"), TCPX_EADDRESS);
+    ck_fails(scan_local(&a, ""), TCPX_EADDRESS);
+    ck_fails(scan_local(&a, "h"), TCPX_EADDRESS);
+    ck_fails(scan_local(&a, "localhost:80"), TCPX_EADDRESS);
+    ck_fails(scan_local(&a, "192.0.2.1:"), TCPX_EADDRESS);
+    ck_fails(scan_local(&a, "2001:db8::1"), TCPX_EADDRESS);
+    ck_fails(scan_local(&a, "unix:/x"), TCPX_EADDRESS);
+    ck_fails(scan_local(&a, "fd:3"), TCPX_EADDRESS);
 }
 END_TEST
 
