@@ -21,6 +21,9 @@
 #include "base/list.h"
 #include "base/util.h"
 
+/* A task's stack if nothing else is said. */
+#define TCPX__STACK_SIZE (256 * 1024)
+
 struct tcpx__fiber;
 struct tcpx__handle;
 struct tcpx__world;
@@ -68,7 +71,7 @@ struct tcpx__spawned {
     struct tcpx_task *owner; /* the task itself */
     void (*fn)(void *arg);
     void *arg;
-    size_t stack_size;
+    size_t stack_size;          /* 0: the usual one of its world */
     pthread_t thread;           /* in the world of threads */
     struct tcpx_task *parent;   /* whose end is its own, with a reference;
                                    NULL: nobody's */

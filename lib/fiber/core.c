@@ -176,6 +176,9 @@ static void run_fiber(void *arg)
     f->state = TCPX__RUNS; /* nothing makes it ready any more */
     core->live--;
     core->dead = f;
+    /* The first may wait for being the last. */
+    if (core->live == 1 && core->first != f && core->first)
+        tcpx__fiber_ready(core->first);
     go(core, &f->flow, next_flow(core), 1);
     __builtin_unreachable();
 }
@@ -305,6 +308,7 @@ int tcpx__core_become(struct tcpx__core *core, void (*run)(void *), void *arg,
 {
     tcpx_task *t = tcpx__task();
     struct tcpx__fiber *f = new_fiber(core, t, stack_size);
+    int err;
 
     if (!f)
         return -ENOMEM;
@@ -312,6 +316,10 @@ int tcpx__core_become(struct tcpx__core *core, void (*run)(void *), void *arg,
     f->arg = arg;
     core->alone = alone;
     core->thread_world = t->world;
+    core->first = f;
     t->world = core->world;
-    return tcpx__core_run(core);
+    err = tcpx__core_run(core);
+    if (t->fiber) /* it did not come to its end */
+        give_back(f);
+    return err;
 }

@@ -78,8 +78,9 @@ struct tcpx__core {
     size_t batch;  /* fibers still to run before the next turn */
     size_t budget; /* calls that the running one may make without a park */
     size_t live;   /* fibers that have not ended */
-    int alone;     /* it stops with its first fiber, whoever has not ended */
-    int leaves;    /* that one has ended */
+    struct tcpx__fiber *first; /* of tcpx__core_become() */
+    int alone;  /* it stops with its first fiber, whoever has not ended */
+    int leaves; /* that one has ended */
     struct tcpx__fiber *running;
     struct tcpx__fiber *dead; /* to be freed once off its stack */
     struct tcpx__heap timers;

@@ -9,6 +9,9 @@
 
 #define PER_CHUNK 64
 
+/* As large as what most compilers make frames of without probing. */
+#define GUARD (64 * 1024)
+
 /*
  * All stacks end at the same place in a page, and a cache has few places for
  * memory that lies at equal distances: so their tops are moved apart by this
@@ -34,7 +37,8 @@ static size_t rounded(const struct tcpx__stacks *s, size_t size)
 void tcpx__stacks_init(struct tcpx__stacks *s, size_t size)
 {
     s->page = tcpx__sys_page_size();
-    s->size = rounded(s, size);
+    s->guard = rounded(s, GUARD);
+    s->size = rounded(s, size) + s->guard;
     tcpx__list_init(&s->warm);
     tcpx__list_init(&s->chunks);
     s->warm_count = 0;
@@ -104,7 +108,7 @@ static struct tcpx__stack *get_cold(struct tcpx__stacks *s)
     i = (unsigned)__builtin_ctzll(chunk->unused);
     bottom = chunk->memory + i * s->size;
     if (!(chunk->guarded >> i & 1)) {
-        if (tcpx__sys_guard(bottom, s->page)) {
+        if (tcpx__sys_guard(bottom, s->guard)) {
             if (chunk->unused == UINT64_MAX)
                 free_chunk(s, chunk);
             return NULL;
@@ -123,13 +127,13 @@ static struct tcpx__stack *get_single(struct tcpx__stacks *s, size_t size)
 {
     char *bottom;
 
-    if (size > SSIZE_MAX - s->page)
+    if (size > SSIZE_MAX - s->guard - s->page)
         return NULL;
-    size = rounded(s, size);
+    size = rounded(s, size) + s->guard;
     bottom = tcpx__sys_map_stacks(size);
     if (!bottom)
         return NULL;
-    if (tcpx__sys_guard(bottom, s->page)) {
+    if (tcpx__sys_guard(bottom, s->guard)) {
         tcpx__sys_unmap(bottom, size);
         return NULL;
     }
@@ -140,7 +144,7 @@ struct tcpx__stack *tcpx__stack_get(struct tcpx__stacks *s, size_t size)
 {
     struct tcpx__list *node;
 
-    if (size > s->size)
+    if (size > s->size - s->guard)
         return get_single(s, size);
     node = tcpx__list_pop(&s->warm);
     if (!node)
@@ -155,7 +159,7 @@ static void cool(struct tcpx__stacks *s, struct tcpx__stack *stack)
     struct tcpx__chunk *chunk = stack->chunk;
     size_t i = (size_t)(stack->bottom - chunk->memory) / s->size;
 
-    tcpx__sys_drop_pages(stack->bottom + s->page, s->size - s->page);
+    tcpx__sys_drop_pages(stack->bottom + s->guard, s->size - s->guard);
     tcpx__list_remove(&chunk->in_chunks);
     tcpx__list_insert(&s->chunks, &chunk->in_chunks);
     chunk->unused |= UINT64_C(1) << i;

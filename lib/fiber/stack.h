@@ -2,11 +2,12 @@
 /*
  * stack.h - the stacks of one core's fibers.
  *
- * A stack is address space first: only pages that were touched are memory.  Its
- * lowest page is a guard, so that what grows over the end faults there instead
- * of writing into a neighbour.  The stacks of the usual size come in chunks of
- * one mapping each; those used last are kept warm for the next fiber, up to a
- * number, and the memory of the others goes back to the kernel.
+ * A stack is address space first: only pages that were touched are memory.
+ * Below it lies a guard, so that what grows over the end faults there instead
+ * of writing into a neighbour, unless one frame steps over all of it.  The
+ * stacks of the usual size come in chunks of one mapping each; those used last
+ * are kept warm for the next fiber, up to a number, and the memory of the
+ * others goes back to the kernel.
  */
 #ifndef TCPX_FIBER_STACK_H
 #define TCPX_FIBER_STACK_H
@@ -32,7 +33,8 @@ struct tcpx__stack {
 
 struct tcpx__stacks {
     size_t page;
-    size_t size; /* of the usual stack */
+    size_t guard;
+    size_t size; /* of the usual stack, with its guard */
     struct tcpx__list warm;
     size_t warm_count;
     struct tcpx__list chunks; /* with the fullest last */

@@ -203,7 +203,7 @@ static int park_on(struct tcpx__handle *h, short events, tcpx_time deadline)
         err = tcpx__fiber_struck(h, t, deadline);
         if (!err)
             tcpx__fiber_suspend(t->fiber,
-                                tcpx__fiber_until(deadline, slot < 0));
+                                tcpx__fiber_until(t, deadline, slot < 0));
     } while (!err && !(e->spots[h->fd].maybe & events));
     if (!err)
         err = tcpx__handle_canceled(h);
@@ -334,6 +334,7 @@ const struct tcpx__world tcpx__world_epoll = {
     .forget = epoll_forget,
     .close = epoll_close,
     .park = tcpx__fiber_park,
+    .yield = tcpx__fiber_rest,
     .unpark = tcpx__fiber_unpark,
     .spawn = tcpx__fiber_spawn,
     .reap = tcpx__fiber_reap,

@@ -6,14 +6,31 @@
 
 #include <errno.h>
 #include "base/sys.h"
+#include "base/util.h"
 
-tcpx_time tcpx__fiber_until(tcpx_time deadline, int blind)
+/* A task on a leash looks so often: what would wake a thread's poll is not
+   watched by a core. */
+#define LEASH_SLICE (50 * TCPX_MSEC)
+
+int tcpx__fiber_code(tcpx_task *t)
+{
+    int code = atomic_load(&t->canceled);
+
+    if (TCPX__LIKELY(code || !t->leash))
+        return code;
+    code = t->leash->look(t->leash, tcpx__sys_now());
+    if (code)
+        atomic_store(&t->canceled, code);
+    return code;
+}
+
+tcpx_time tcpx__fiber_until(const tcpx_task *t, tcpx_time deadline, int blind)
 {
     tcpx_time look;
 
-    if (!blind)
+    if (TCPX__LIKELY(!blind && !t->leash))
         return deadline;
-    look = tcpx__sys_now() + TCPX__BLIND_SLICE;
+    look = tcpx__sys_now() + (blind ? TCPX__BLIND_SLICE : LEASH_SLICE);
     return look < deadline ? look : deadline;
 }
 
@@ -26,7 +43,7 @@ int tcpx__fiber_struck(struct tcpx__handle *h, tcpx_task *t, tcpx_time deadline)
     if (deadline != TCPX_FOREVER &&
         (deadline <= 0 || tcpx__sys_now() >= deadline))
         return TCPX_EDEADLINE;
-    code = atomic_load(&t->canceled);
+    code = tcpx__fiber_code(t);
     if (!code || (atomic_load(&h->flags) & TCPX__LISTENER))
         return code;
     tcpx__handle_cancel(h, code);
@@ -48,11 +65,16 @@ int tcpx__fiber_park(tcpx_time deadline)
         if (deadline != TCPX_FOREVER &&
             (deadline <= 0 || tcpx__sys_now() >= deadline))
             return TCPX_EDEADLINE;
-        code = atomic_load(&t->canceled);
+        code = tcpx__fiber_code(t);
         if (code)
             return code;
-        tcpx__fiber_suspend(t->fiber, deadline);
+        tcpx__fiber_suspend(t->fiber, tcpx__fiber_until(t, deadline, 0));
     }
+}
+
+void tcpx__fiber_rest(void)
+{
+    tcpx__fiber_yield(tcpx__task()->fiber);
 }
 
 void tcpx__fiber_unpark(tcpx_task *t)

@@ -11,6 +11,7 @@
 
 /* The park, unpark and so on of world.h: they need no engine. */
 int tcpx__fiber_park(tcpx_time deadline);
+void tcpx__fiber_rest(void);
 void tcpx__fiber_unpark(tcpx_task *t);
 int tcpx__fiber_spawn(tcpx_task *t);
 void tcpx__fiber_reap(tcpx_task *t);
@@ -54,8 +55,12 @@ struct tcpx__arming {
 int tcpx__fiber_wait(struct tcpx__poll_item *items, size_t n,
                      tcpx_time deadline, const struct tcpx__arming *arming);
 
-/* Until when to sleep if who cancels cannot find this task (`blind`). */
-tcpx_time tcpx__fiber_until(tcpx_time deadline, int blind);
+/* The code that t was canceled with, or that its leash says; 0: none. */
+int tcpx__fiber_code(tcpx_task *t);
+
+/* Until when to sleep if who cancels cannot find this task (`blind`), or if it
+   looks to its limits itself. */
+tcpx_time tcpx__fiber_until(const tcpx_task *t, tcpx_time deadline, int blind);
 
 /* What a turn that failed with err says: 0, after a pause, if the next may go
    better. */

@@ -65,7 +65,7 @@ static int look(struct tcpx__wait_set *set, tcpx_task *t, tcpx_time deadline,
 {
     int ready = collect(set);
     uint32_t wakes = atomic_load(&t->wakes);
-    int code = atomic_load(&t->canceled);
+    int code = tcpx__fiber_code(t);
 
     *goes_on = 0;
     if (ready)
@@ -97,7 +97,8 @@ static int wait_in_set(struct tcpx__wait_set *set, tcpx_task *t,
         rc = look(set, t, deadline, &goes_on);
         if (!goes_on)
             break;
-        tcpx__fiber_suspend(t->fiber, tcpx__fiber_until(deadline, set->blind));
+        tcpx__fiber_suspend(t->fiber,
+                            tcpx__fiber_until(t, deadline, set->blind));
         if (arming->rearm)
             rc = arming->rearm(set, t);
     }

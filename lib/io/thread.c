@@ -371,10 +371,11 @@ static void *run_spawned(void *arg)
 static int thread_spawn(tcpx_task *t)
 {
     struct tcpx__spawned *s = t->spawned;
+    size_t stack = s->stack_size ? s->stack_size : TCPX__STACK_SIZE;
 
     if (s->is_detached)
-        return tcpx__sys_thread(run_spawned, t, s->stack_size);
-    return tcpx__sys_thread_start(&s->thread, run_spawned, t, s->stack_size);
+        return tcpx__sys_thread(run_spawned, t, stack);
+    return tcpx__sys_thread_start(&s->thread, run_spawned, t, stack);
 }
 
 static void thread_reap(tcpx_task *t)
@@ -402,6 +403,7 @@ const struct tcpx__world tcpx__world_thread = {
     .forget = thread_forget,
     .close = thread_close,
     .park = thread_park,
+    .yield = tcpx__sys_yield,
     .unpark = thread_unpark,
     .spawn = thread_spawn,
     .reap = thread_reap,

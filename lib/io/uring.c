@@ -25,14 +25,14 @@ static int await_op(struct tcpx__handle *h, tcpx_task *t, struct tcpx__op *op,
     int struck = 0;
 
     while (!op->is_done) {
-        tcpx_time until = tcpx__fiber_until(deadline, blind);
+        tcpx_time until = tcpx__fiber_until(t, deadline, blind);
 
         if (!struck)
             struck = tcpx__fiber_struck(h, t, deadline);
         /* The kernel does not give up one that it is just about to do, and
            that one may then wait again: so it is told until it does. */
         if (struck) {
-            until = tcpx__fiber_until(TCPX_FOREVER, 1);
+            until = tcpx__fiber_until(t, TCPX_FOREVER, 1);
             tcpx__uring_cancel(tcpx__uring_of(t->fiber), op);
         }
         if (!op->is_done)
@@ -75,14 +75,15 @@ static ssize_t perform(struct tcpx__handle *h, const struct request *r,
 {
     tcpx_task *t = tcpx__task();
     struct tcpx__uring *e = tcpx__uring_of(t->fiber);
-    struct tcpx__op *op = tcpx__uring_op(e, t->fiber);
     struct io_uring_sqe *sqe;
+    struct tcpx__op *op;
     ssize_t result;
     int struck;
     int slot;
+    int err = tcpx__uring_op(&op, t->fiber);
 
-    if (!op)
-        return -ENOMEM;
+    if (err)
+        return err;
     slot = tcpx__handle_enter(h, t, !(h->flags & TCPX__LISTENER));
     sqe = tcpx__uring_place(e, t->fiber);
     fill(sqe, h, r);
@@ -116,7 +117,7 @@ static int await_by_looking(struct tcpx__handle *h, short events,
     while (!err && tcpx__sys_ppoll(&item, 1, &at_once) == 0) {
         err = tcpx__fiber_struck(h, t, deadline);
         if (!err)
-            tcpx__fiber_suspend(t->fiber, tcpx__fiber_until(deadline, 1));
+            tcpx__fiber_suspend(t->fiber, tcpx__fiber_until(t, deadline, 1));
     }
     tcpx__handle_leave(h, t, slot);
     return err ? err : tcpx__handle_canceled(h);
@@ -220,10 +221,10 @@ static int arm_item(struct tcpx__wait_set *set, tcpx_task *t, size_t i)
     struct tcpx__uring *e = tcpx__uring_of(t->fiber);
     struct tcpx__watcher *w = &set->watchers[i];
     struct io_uring_sqe *sqe;
+    int err = tcpx__uring_op(&w->op, t->fiber);
 
-    w->op = tcpx__uring_op(e, t->fiber);
-    if (!w->op)
-        return -ENOMEM;
+    if (err)
+        return err;
     w->fiber = t->fiber;
     sqe = tcpx__uring_place(e, t->fiber);
     io_uring_prep_poll_add(sqe, set->items[i].fd, (unsigned)set->items[i].want);
@@ -274,7 +275,7 @@ static void disarm(struct tcpx__wait_set *set, tcpx_task *t)
             continue;
         while (!w->op->is_done) {
             if (tcpx__fiber_suspend(t->fiber,
-                                    tcpx__fiber_until(TCPX_FOREVER, 1)))
+                                    tcpx__fiber_until(t, TCPX_FOREVER, 1)))
                 tcpx__uring_cancel(e, w->op);
         }
         tcpx__uring_op_free(e, w->op);
@@ -305,6 +306,7 @@ const struct tcpx__world tcpx__world_uring = {
     .forget = uring_forget,
     .close = uring_close,
     .park = tcpx__fiber_park,
+    .yield = tcpx__fiber_rest,
     .unpark = tcpx__fiber_unpark,
     .spawn = tcpx__fiber_spawn,
     .reap = tcpx__fiber_reap,

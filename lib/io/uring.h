@@ -45,8 +45,9 @@ static inline struct tcpx__uring *tcpx__uring_of(const struct tcpx__fiber *f)
     return (struct tcpx__uring *)f->core->engine;
 }
 
-/* An op for the calling fiber; NULL if memory ran out. */
-struct tcpx__op *tcpx__uring_op(struct tcpx__uring *e, struct tcpx__fiber *f);
+/* An op for the calling fiber: 0; -ENOMEM; -ENOTSUP in a child of fork(2),
+   which has its parent's ring before it. */
+int tcpx__uring_op(struct tcpx__op **out, struct tcpx__fiber *f);
 void tcpx__uring_op_free(struct tcpx__uring *e, struct tcpx__op *op);
 
 /* A place in the ring, to be filled in; it may let others have a turn. */

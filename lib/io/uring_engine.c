@@ -47,17 +47,21 @@ static int more_ops(struct tcpx__uring *e)
     return 0;
 }
 
-struct tcpx__op *tcpx__uring_op(struct tcpx__uring *e, struct tcpx__fiber *f)
+int tcpx__uring_op(struct tcpx__op **out, struct tcpx__fiber *f)
 {
+    struct tcpx__uring *e = tcpx__uring_of(f);
     struct tcpx__op *op;
 
+    if (f->core->forks != atomic_load(&tcpx__forks))
+        return -ENOTSUP;
     if (!e->unused && more_ops(e))
-        return NULL;
+        return -ENOMEM;
     op = e->unused;
     e->unused = op->next;
     op->is_done = 0;
     op->fiber = f;
-    return op;
+    *out = op;
+    return 0;
 }
 
 void tcpx__uring_op_free(struct tcpx__uring *e, struct tcpx__op *op)

@@ -29,6 +29,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <tcpx/error.h>
+#include "base/sys.h"
 #include "base/task.h"
 #include "io/handle.h"
 
@@ -99,6 +100,9 @@ struct tcpx__world {
      */
     int (*park)(tcpx_time deadline);
 
+    /* Lets others run, for one who must wait and cannot park. */
+    void (*yield)(void);
+
     /* Wakes t, of this world, or keeps its next park from sleeping.  Any
        thread, any signal handler. */
     void (*unpark)(tcpx_task *t);
@@ -153,6 +157,16 @@ static inline const struct tcpx__world *tcpx__world(void)
     tcpx_task *t = tcpx__task();
 
     return t ? t->world : NULL;
+}
+
+static inline void tcpx__yield(void)
+{
+    const struct tcpx__world *world = tcpx__world();
+
+    if (world)
+        world->yield();
+    else
+        tcpx__sys_yield();
 }
 
 static inline void tcpx__unpark(tcpx_task *t)

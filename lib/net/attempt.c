@@ -351,7 +351,7 @@ int tcpx__conn_settle_connect(tcpx_conn *c, tcpx_time deadline)
                                             TCPX__SETTLING)) {
             if (!state)
                 return settled(c);
-            tcpx__sys_yield();
+            tcpx__yield();
             continue;
         }
         err = settle(c);

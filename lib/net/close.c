@@ -249,7 +249,7 @@ static void take_over(tcpx_conn *c)
             return;
         tcpx__handle_cancel(&c->h, TCPX_ECANCELED);
         if (pause_until(&pause, TCPX_FOREVER) == TCPX_ECANCELED)
-            tcpx__sys_yield(); /* this task was canceled: it must wait still */
+            tcpx__yield(); /* this task was canceled: it must wait still */
     }
 }
 

@@ -189,7 +189,7 @@ static void await_users(const tcpx_listener *l)
 
     while (has_users(l) || tcpx__handle_in_use(&l->h)) {
         if (!world || world->park(tcpx_after(pause)) == TCPX_ECANCELED)
-            tcpx__sys_yield();
+            tcpx__yield();
         if (pause < LAST_PAUSE)
             pause *= 2;
     }

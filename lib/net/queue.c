@@ -199,6 +199,8 @@ int tcpx_queue_put(tcpx_queue *q, void *item, tcpx_time deadline)
     err = make_way(q, item, &dropped, deadline);
     if (err == 0) {
         err = append(q, item);
+        if (err) /* the room that this one was told of is another's */
+            wake_first(&q->putters);
         /* Nothing was dropped in vain: there was room for one just taken. */
         if (!err && q->count < q->capacity)
             wake_first(&q->putters);

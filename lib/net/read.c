@@ -23,6 +23,10 @@ int tcpx__is_final(int err)
     case TCPX_ELIMIT:
     case -ENOMEM:
     case -ENOBUFS:
+    case -ENOSPC: /* epoll's, for one user */
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOTSUP: /* in a child of a core */
     case -EFAULT:
     case -EINVAL:
     case -EINPROGRESS:

@@ -16,20 +16,34 @@ struct first {
     int (*fn)(void *arg);
     void *arg;
     int result;
+    int wait_for_all;
 };
 
+/*
+ * Runs fn, and waits for what came of it.  In a server's handler, whose limit
+ * or stop strikes the task that waits here, all of that is ended with it.
+ */
 static void run_first(void *arg)
 {
     struct first *first = arg;
+    tcpx_task *t = tcpx__task();
+    struct tcpx__core *core = t->fiber->core;
 
     first->result = first->fn(first->arg);
+    while (first->wait_for_all && core->live > 1) {
+        if (t->has_scope && tcpx__fiber_code(t))
+            tcpx__tasks_end_all(t);
+        if (core->live > 1)
+            tcpx__fiber_suspend(t->fiber,
+                                tcpx__fiber_until(t, TCPX_FOREVER, 0));
+    }
 }
 
 int tcpx__run(int (*fn)(void *arg), void *arg, int *result, int engine,
               size_t stack_size, int wait_for_all)
 {
     struct tcpx__core *core = tcpx__calloc(sizeof(*core));
-    struct first first = {.fn = fn, .arg = arg};
+    struct first first = {.fn = fn, .arg = arg, .wait_for_all = wait_for_all};
     int err = core ? tcpx__core_open(core, engine, stack_size) : -ENOMEM;
 
     if (err) {

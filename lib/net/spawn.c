@@ -71,11 +71,9 @@ static int copy_opts(tcpx_task_opts *o, const tcpx_task_opts *given)
 
     if (err)
         return tcpx__opts_fail(err, "spawn", NULL);
-    if (o->stack_size == 0)
-        o->stack_size = TCPX__STACK_SIZE;
     if (o->reserved_0)
         return tcpx__refuse("spawn", "reserved_0 is not zero");
-    return tcpx__stack_size_check(o->stack_size, "spawn");
+    return o->stack_size ? tcpx__stack_size_check(o->stack_size, "spawn") : 0;
 }
 
 static void enter_scope(tcpx_task *parent, tcpx_task *t)

@@ -7,8 +7,7 @@
 
 #include "base/task.h"
 
-/* A task's stack, and the smallest that one may ask for. */
-#define TCPX__STACK_SIZE (256 * 1024)
+/* The smallest stack that one may ask for. */
 #define TCPX__SMALLEST_STACK (64 * 1024)
 
 /* A task that will run fn(arg); the reference is the running task's own. */

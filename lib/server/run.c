@@ -11,6 +11,9 @@
 /* Slots of threads that ended are reaped at the latest so long after. */
 #define REAP_INTERVAL TCPX_SEC
 
+/* After a wait for which there was no memory. */
+#define SHORTAGE_PAUSE (10 * TCPX_MSEC)
+
 /* Descriptors of the watch that one turn looks at. */
 #define WATCHED 64
 
@@ -96,6 +99,11 @@ static int wait_turn(tcpx_server *s)
     rc = world->wait(s->items, s->door_count + 1,
                      has_handed(s) ? TCPX_NOW : next_turn(s, now));
     atomic_store(&s->wants_word, 0);
+    if (rc == -ENOMEM || rc == -ENOBUFS) {
+        /* No shortage ends a server: it looks again by itself. */
+        world->park(tcpx_after(SHORTAGE_PAUSE));
+        rc = 0;
+    }
     for (size_t i = 0; i < s->door_count; i++)
         s->doors[i].is_ready = rc > 0 && s->items[i].got;
     if (rc > 0 && s->items[s->door_count].got)
