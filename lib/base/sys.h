@@ -188,6 +188,7 @@ int tcpx__sys_pipe(int fd[2], size_t size);
 
 /* Processes.  A pidfd of -1 stands for a child that is known by its id only. */
 int tcpx__sys_fork(void);
+extern _Thread_local int tcpx__sys_is_forking; /* in tcpx__sys_fork() */
 void tcpx__sys_exit(int status) __attribute__((noreturn));
 int tcpx__sys_close_range(unsigned first, unsigned last); /* -ENOSYS */
 int tcpx__sys_pidfd_open(int pid);

@@ -161,10 +161,17 @@ int tcpx__sys_pipe(int fd[2], size_t size)
     return 0;
 }
 
+_Thread_local int tcpx__sys_is_forking;
+
 int tcpx__sys_fork(void)
 {
+    int pid;
+
     ASK(fork, NULL);
-    return result_int(fork());
+    tcpx__sys_is_forking = 1;
+    pid = result_int(fork());
+    tcpx__sys_is_forking = 0;
+    return pid;
 }
 
 void tcpx__sys_exit(int status)

@@ -23,6 +23,7 @@ static int key_made;
 
 _Atomic uint32_t tcpx__forks;
 _Atomic uint8_t tcpx__claim_mark = 1;
+_Atomic int tcpx__is_forked;
 
 void tcpx__task_end_running(tcpx_task *t)
 {
@@ -54,10 +55,16 @@ static void renew_after_fork(void)
     tcpx__sys_close(atomic_exchange(&tcpx__task_current->wake_fd, -1));
 }
 
+static void note_fork(void)
+{
+    if (!tcpx__sys_is_forking)
+        atomic_store(&tcpx__is_forked, 1);
+}
+
 static void prepare_process(void)
 {
     key_made = pthread_key_create(&key, thread_ends) == 0;
-    pthread_atfork(NULL, NULL, renew_after_fork);
+    pthread_atfork(note_fork, NULL, renew_after_fork);
 }
 
 tcpx_task *tcpx__task_adopt_thread(void)

@@ -173,6 +173,12 @@ static inline void tcpx__task_settle(tcpx_task *t)
 extern _Atomic uint32_t tcpx__forks TCPX__HIDDEN;
 
 /*
+ * Whether the program forked, so that another process may have open what this
+ * one closes.  The library's own children give up what is not theirs.
+ */
+extern _Atomic int tcpx__is_forked;
+
+/*
  * What a claim is marked with: not 0, and not what a claim was marked with
  * before this process forked off.
  */

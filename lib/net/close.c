@@ -300,9 +300,10 @@ int tcpx__conn_begin_close(tcpx_conn *c)
     if (err)
         return err;
     /* Both directions are over with FIN, which close(2) sends as well: the peer
-       has finished, so that nothing can be unread. */
-    if (atomic_load(&c->peer_finished) && !atomic_load(&c->cut) &&
-        !atomic_load(&c->kept))
+       has finished, so that nothing can be unread.  But not if another process
+       has the socket open too. */
+    if (atomic_load(&c->peer_finished) && !atomic_load(&tcpx__is_forked) &&
+        !atomic_load(&c->cut) && !atomic_load(&c->kept))
         return 0;
     return finish_writing(c, TCPX_NOW);
 }

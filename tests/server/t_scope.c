@@ -3,6 +3,7 @@
  * t_scope.c - tasks of a handler, which end with it.
  */
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -299,6 +300,49 @@ START_TEST(a_reader_and_a_writer_share_a_client)
 }
 END_TEST
 
+/* ---- a child of a handler ---- */
+
+static _Atomic int child_of_handler;
+
+/* Leaves a child behind that holds every descriptor, as a program does that
+   was started without a thought of them. */
+static void leave_a_child(tcpx_conn *c, void *arg)
+{
+    char byte;
+    pid_t child;
+
+    (void)arg;
+    ck_assert_int_eq(tcpx_read(c, &byte, 1, soon()), 0);
+    child = fork();
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    atomic_store(&child_of_handler, child);
+}
+
+START_TEST(a_client_sees_the_end_though_a_child_holds_its_socket)
+{
+    tcpx_server_opts o = serving_opts(_i);
+    struct serving s;
+    char byte;
+    int fd;
+
+    if (_i == FORK || TEST_TSAN)
+        return; /* its handler is a child itself; no child amid threads */
+    serve(&s, leave_a_child, NULL, &o);
+    fd = client_of(&s);
+    ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+    ck_assert_uint_eq(raw_recv(fd, &byte, 1), 0);
+    ck_assert_int_gt(atomic_load(&child_of_handler), 0);
+    kill(atomic_load(&child_of_handler), SIGKILL);
+    child_status(atomic_load(&child_of_handler));
+    close(fd);
+    ck_ok(stop_serving(&s));
+    end_serving(&s);
+}
+END_TEST
+
 static void fill_scope(TCase *tc)
 {
     tcase_add_loop_test(tc, all_tasks_of_a_handler_end_with_it, 0, MODELS);
@@ -308,6 +352,8 @@ static void fill_scope(TCase *tc)
                         0, MODELS);
     tcase_add_test(tc, a_task_without_a_handle_holds_nothing_once_it_has_ended);
     tcase_add_loop_test(tc, a_reader_and_a_writer_share_a_client, 0, MODELS);
+    tcase_add_loop_test(
+        tc, a_client_sees_the_end_though_a_child_holds_its_socket, 0, MODELS);
 }
 
 const struct test_case test_cases[] = {
