@@ -67,7 +67,7 @@ ssize_t tcpx_address_format(const tcpx_address *address, char *buf, size_t cap)
     size_t len;
 
     if (!address || !buf)
-        return tcpx__fail(-EINVAL, "address", NULL);
+        return tcpx__refuse("address", buf ? "no parts" : "no buffer");
 
     (void)join(text, address);
     tcpx__address_show(shown, text);

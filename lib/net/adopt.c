@@ -29,7 +29,7 @@ static int get_opts(tcpx_adopt_opts *out, const tcpx_adopt_opts *given)
     int err = tcpx__opts_copy(out, sizeof(*out), ADOPT_OPTS_LEAST, given);
 
     if (err)
-        return tcpx__fail(err, "conn_adopt", NULL);
+        return tcpx__opts_fail(err, "conn_adopt", NULL);
     if (out->sole_owner != 0 && out->sole_owner != 1)
         return tcpx__fail_because(-EINVAL, "conn_adopt", NULL,
                                   "sole_owner is neither 0 nor 1");

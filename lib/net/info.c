@@ -183,7 +183,8 @@ int tcpx_conn_info(const tcpx_conn *c, tcpx_conn_information *out)
     tcpx_conn_information info = {0};
 
     if (!c || !out)
-        return tcpx__fail(-EINVAL, "conn_info", NULL);
+        return tcpx__refuse("conn_info", c ? "no place for the information"
+                                           : "no connection");
     if (tcpx__handle_hold(handle_of(c))) {
         ask_kernel(c, &info);
         tcpx__handle_let_go(handle_of(c));

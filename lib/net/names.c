@@ -101,7 +101,8 @@ int tcpx_conn_peer_sockaddr(const tcpx_conn *c, struct sockaddr_storage *out)
     int err;
 
     if (!c || !out)
-        return tcpx__fail(-EINVAL, "conn_peer_sockaddr", NULL);
+        return tcpx__refuse("conn_peer_sockaddr",
+                            c ? "no place for the address" : "no connection");
     err = get_peer(c, &e);
     if (err)
         return tcpx__conn_fail(c, err, "conn_peer_sockaddr");

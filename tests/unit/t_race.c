@@ -291,7 +291,7 @@ START_TEST(no_attempt_starts_within_10_ms_of_another_that_is_under_way)
     fakenet_names(AF_INET6, "2001:db8::1 2001:db8::2", 0);
     fakenet_names(AF_INET, "", 0);
     fakenet_host("2001:db8::2", 0, 1 * MS);
-    opts.attempt_delay = 1;
+    opts.attempt_delay = 1 * MS;
 
     ck_ok(race_with(&opts, 5 * TCPX_SEC));
 
