@@ -112,13 +112,15 @@ static int sleep_out_of_order(void *arg)
 {
     static struct sleeper s[SLEEPERS];
     tcpx_task *t[SLEEPERS];
-    tcpx_time begin = tcpx_after(50 * TCPX_MSEC);
+    tcpx_time begin;
 
     (void)arg;
-    for (int i = 0; i < SLEEPERS; i++) {
-        s[i].until = begin + (i * 37 % SLEEPERS) * 2 * TCPX_MSEC;
+    for (int i = 0; i < SLEEPERS; i++)
         ck_ok(tcpx_task_spawn(&t[i], sleep_until, &s[i], NULL));
-    }
+    /* None runs before this one waits. */
+    begin = tcpx_after(500 * TCPX_MSEC);
+    for (int i = 0; i < SLEEPERS; i++)
+        s[i].until = begin + (i * 37 % SLEEPERS) * 2 * TCPX_MSEC;
     for (int i = 0; i < SLEEPERS; i++)
         ck_ok(tcpx_task_join(t[i], soon()));
     for (int i = 0; i < SLEEPERS; i++)
