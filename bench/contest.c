@@ -42,6 +42,9 @@ static const struct contender contenders[] = {
     {"pool", "plain system calls", "raw_pool", NULL, 1, ALL},
     {"pool", "libtcpx", "tcpx", "pool", 1, ALL},
     {"pool", "plain, each worker accepts", "raw_prethread", NULL, 1, CHURN},
+    {"fiber", "plain epoll, one thread", "raw_epoll", NULL, 0, ALL},
+    {"fiber", "libtcpx, io_uring", "tcpx", "fiber", 0, ALL},
+    {"fiber", "libtcpx, epoll", "tcpx", "fiber-epoll", 0, ALL},
 };
 #define CONTENDERS (sizeof(contenders) / sizeof(contenders[0]))
 

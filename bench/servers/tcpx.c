@@ -25,10 +25,9 @@ static int model_of(const char *name)
     static const struct {
         const char *name;
         int model;
-    } models[] = {{"iterative", TCPX_ITERATIVE},
-                  {"fork", TCPX_FORK},
-                  {"thread", TCPX_THREAD},
-                  {"pool", TCPX_POOL}};
+    } models[] = {{"iterative", TCPX_ITERATIVE}, {"fork", TCPX_FORK},
+                  {"thread", TCPX_THREAD},       {"pool", TCPX_POOL},
+                  {"fiber", TCPX_FIBER},         {"fiber-epoll", TCPX_FIBER}};
 
     for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
         if (strcmp(models[i].name, name) == 0)
@@ -44,6 +43,8 @@ int main(int argc, char **argv)
 
     opts.model = argc > 1 ? model_of(argv[1]) : TCPX_MODEL_DEFAULT;
     opts.workers = argc > 2 ? atoi(argv[2]) : 0;
+    if (argc > 1 && strcmp(argv[1], "fiber-epoll") == 0)
+        opts.engine = TCPX_ENGINE_EPOLL;
     opts.idle = 60 * TCPX_SEC;
     opts.handle_signals = 1;
     if (tcpx_server_create(&s, "127.0.0.1:0", echo, NULL, &opts)) {
