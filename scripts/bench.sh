@@ -132,8 +132,8 @@ measure_servers() {
 # The costs of the library's models, for README.md, out of what was measured.
 costs() {
     awk -F '|' '
-        FILENAME ~ /txt$/ && $4 == "libtcpx" { of[$1, $2, $3, $5] = $6 }
-        FILENAME ~ /md$/ && $3 == " libtcpx " && $4 == " 16 " {
+        FILENAME ~ /txt$/ && $4 ~ /^libtcpx(, io_uring)?$/ { of[$1, $2, $3, $5] = $6 }
+        FILENAME ~ /md$/ && $3 ~ /^ libtcpx(, io_uring)? $/ && $4 == " 16 " {
             gsub(/ /, "", $2)
             of["calls", $2] = $5
         }
@@ -165,6 +165,7 @@ costs() {
                 " System calls | Exchanges a second | An idle one takes |"
             print "| --- | --- | --- | --- | --- | --- |"
             row("thread", "THREAD")
+            row("fiber", "FIBER")
             row("pool", "POOL")
             row("fork", "FORK")
             row("iterative", "ITERATIVE")
