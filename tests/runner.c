@@ -81,12 +81,14 @@ const char *test_world(void)
 struct body {
     void (*run)(int);
     int i;
+    int has_begun;
 };
 
 static int run_in_fiber(void *arg)
 {
-    const struct body *body = arg;
+    struct body *body = arg;
 
+    body->has_begun = 1;
     body->run(body->i);
     return 0;
 }
@@ -96,7 +98,7 @@ static int run_in_fiber(void *arg)
 
 void run_body(void (*run)(int), int i)
 {
-    struct body body = {run, i};
+    struct body body = {.run = run, .i = i};
     int engine = strcmp(test_world(), "epoll") == 0   ? TCPX_ENGINE_EPOLL
                  : strcmp(test_world(), "uring") == 0 ? TCPX_ENGINE_URING
                                                       : TCPX_ENGINE_AUTO;
@@ -108,6 +110,10 @@ void run_body(void (*run)(int), int i)
     }
     err = tcpx_run(run_in_fiber, &body, NULL,
                    TCPX_RUN(.engine = engine, .stack_size = TEST_STACK));
+    if (err == -ENOTSUP && !body.has_begun) {
+        note_skip("every test over io_uring", "this system refuses it");
+        return;
+    }
     ck_assert_msg(err == 0, "tcpx_run: %s", tcpx_strerror(err));
 }
 
