@@ -15,8 +15,9 @@ usage: scripts/test.sh [OPTION...]
   --repeat N       every test N times, until it fails
   --cc CC          with this compiler, gcc or clang; $CC or cc if not given
   --full           install also what only some checks need: clang-format,
-                   clang-tidy, mandoc, shellcheck, abidiff, systemd; without
-                   them those checks are skipped by name
+                   clang-tidy, mandoc, shellcheck, abidiff, systemd, iperf3,
+                   nginx, haproxy; without them those checks are skipped by
+                   name
 END
 }
 
@@ -67,8 +68,12 @@ if [ $full = 1 ]; then
     need clang have clang
     need clang-format have clang-format
     need clang-tidy have clang-tidy
+    # Daemons lie where only root has a path to.
+    need haproxy test -x /usr/sbin/haproxy
+    need iperf3 have iperf3
     need mandoc have mandoc
     need nftables have nft
+    need nginx-light test -x /usr/sbin/nginx
     need shellcheck have shellcheck
     need systemd have systemd-socket-activate
 fi

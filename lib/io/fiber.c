@@ -50,6 +50,26 @@ int tcpx__fiber_struck(struct tcpx__handle *h, tcpx_task *t, tcpx_time deadline)
     return tcpx__handle_canceled(h);
 }
 
+ssize_t tcpx__fiber_sendfile(struct tcpx__handle *h, int in, int64_t *offset,
+                             size_t len, tcpx_time deadline)
+{
+    ssize_t n = tcpx__ready_sendfile(h, in, offset, len, deadline);
+
+    if (n > 0)
+        tcpx__fiber_spend(tcpx__task()->fiber);
+    return n;
+}
+
+ssize_t tcpx__fiber_splice(struct tcpx__handle *h, int pipe, int to_pipe,
+                           size_t len, tcpx_time deadline)
+{
+    ssize_t n = tcpx__ready_splice(h, pipe, to_pipe, len, deadline);
+
+    if (n > 0)
+        tcpx__fiber_spend(tcpx__task()->fiber);
+    return n;
+}
+
 int tcpx__fiber_park(tcpx_time deadline)
 {
     tcpx_task *t = tcpx__task();

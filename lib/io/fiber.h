@@ -17,6 +17,12 @@ int tcpx__fiber_spawn(tcpx_task *t);
 void tcpx__fiber_reap(tcpx_task *t);
 void tcpx__fiber_disown(tcpx_task *t);
 
+/* tcpx__ready_sendfile() and _splice(), which let others have a turn. */
+ssize_t tcpx__fiber_sendfile(struct tcpx__handle *h, int in, int64_t *offset,
+                             size_t len, tcpx_time deadline);
+ssize_t tcpx__fiber_splice(struct tcpx__handle *h, int pipe, int to_pipe,
+                           size_t len, tcpx_time deadline);
+
 /*
  * Why a wait of t on h must end now: 0, TCPX_EDEADLINE, or the code of a
  * cancel.  That of the task takes a connection with it, if there was still

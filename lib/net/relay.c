@@ -6,11 +6,16 @@
  * out of it into the other, without a copy through the program.  A pipe is
  * emptied before it is filled again, for it is full when its pages are, however
  * few bytes they hold, and then only the receiving side is worth waiting for.
+ *
+ * The directions take turns of a few pipes each, and between turns the relay
+ * looks at the clock and for a cancel: one way may go on for ever without
+ * anything that would have to wait, and a wait is where all else looks.
  */
 #include <tcpx/relay.h>
 
 #include <errno.h>
 #include <poll.h>
+#include "io/thread.h"
 #include "net/close.h"
 #include "net/conn.h"
 #include "net/options.h"
@@ -18,6 +23,9 @@
 
 #define DEFAULT_PIPE (256 * 1024)
 #define SMALLEST_PIPE 4096
+
+/* How often one direction fills its pipe before the other has its turn. */
+#define TURN 4
 
 struct flow {
     tcpx_conn *from;
@@ -89,8 +97,8 @@ static int pass_buffered(struct relay *r, struct flow *f)
 /* Fills an empty pipe: 1 filled, 0 the end, or why not. */
 static ssize_t fill(struct relay *r, struct flow *f)
 {
-    ssize_t n =
-        tcpx__conn_receive_into(f->from, f->pipe[1], r->pipe_size, TCPX_NOW);
+    size_t most = r->pipe_size < TCPX__AT_ONCE ? r->pipe_size : TCPX__AT_ONCE;
+    ssize_t n = tcpx__conn_receive_into(f->from, f->pipe[1], most, TCPX_NOW);
 
     if (n <= 0)
         return n;
@@ -113,27 +121,33 @@ static int empty(struct relay *r, struct flow *f)
     return 0;
 }
 
-/* Moves what can be moved without waiting.  0: nothing more can; or why the
-   relay must end. */
+/* Fills the pipe and empties it, or carries the end. */
+static int move_once(struct relay *r, struct flow *f)
+{
+    ssize_t n = fill(r, f);
+    int err;
+
+    if (n > 0)
+        return empty(r, f);
+    if (n < 0)
+        return (int)n;
+    err = tcpx__conn_finish_sending(f->to);
+    f->has_ended = !err;
+    return err;
+}
+
+/* The turn of one direction: moves what can be moved without waiting, up to so
+   much.  0, or why the relay must end. */
 static int move(struct relay *r, struct flow *f)
 {
     int err = tcpx__conn_send_kept(f->to, TCPX_NOW);
 
     if (!err)
         err = pass_buffered(r, f);
-    while (!err && !f->has_ended) {
-        ssize_t n = 1;
-
+    if (!err)
         err = empty(r, f);
-        if (!err)
-            n = fill(r, f);
-        if (n < 0)
-            err = (int)n;
-        if (n == 0) {
-            err = tcpx__conn_finish_sending(f->to);
-            f->has_ended = !err;
-        }
-    }
+    for (int i = 0; i < TURN && !err && !f->has_ended; i++)
+        err = move_once(r, f);
     return err == TCPX_EDEADLINE ? 0 : err;
 }
 
@@ -188,18 +202,42 @@ static int wait_moved(struct relay *r, tcpx_time deadline)
     return rc < 0 ? rc : 0;
 }
 
+/* What a wait would see, after a turn that had none: 0, or why to end.  A task
+   of any world may ask about the leash, which only threads have. */
+static int look_up(struct relay *r, tcpx_time deadline)
+{
+    const struct flow *f = &r->flows[0];
+    tcpx_time now = tcpx__sys_now();
+    int err = tcpx__thread_struck(tcpx__task(), now);
+
+    if (tcpx__handle_canceled(&f->to->h))
+        err = tcpx__handle_canceled(&f->to->h);
+    if (tcpx__handle_canceled(&f->from->h))
+        err = tcpx__handle_canceled(&f->from->h);
+    if (!err && deadline > 0 && now >= deadline)
+        err = TCPX_EDEADLINE;
+    if (r->has_moved)
+        r->moved_at = now;
+    return err;
+}
+
+static int is_over(const struct relay *r)
+{
+    return r->flows[0].has_ended && r->flows[1].has_ended;
+}
+
 static int run(struct relay *r, tcpx_time deadline)
 {
     int err = 0;
 
     r->moved_at = tcpx__sys_now();
-    while (!err && !(r->flows[0].has_ended && r->flows[1].has_ended)) {
+    while (!err && !is_over(r)) {
         r->has_moved = 0;
         for (int i = 0; i < 2 && !err; i++)
             err = move(r, &r->flows[i]);
-        if (r->has_moved)
-            r->moved_at = tcpx__sys_now();
-        else if (!err && !(r->flows[0].has_ended && r->flows[1].has_ended))
+        if (!err && !is_over(r))
+            err = look_up(r, deadline);
+        if (!err && !is_over(r) && !r->has_moved)
             err = wait_moved(r, deadline);
     }
     return err;
