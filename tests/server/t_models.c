@@ -277,6 +277,138 @@ START_TEST(clients_that_queue_in_the_kernel_at_a_stop_are_served)
 }
 END_TEST
 
+static void return_at_once(tcpx_conn *c, void *arg)
+{
+    (void)c;
+    (void)arg;
+}
+
+START_TEST(a_handler_that_returns_at_once_ends_its_client_cleanly)
+{
+    tcpx_server_opts o = serving_opts(_i);
+    struct serving s;
+    int fd;
+
+    serve(&s, return_at_once, NULL, &o);
+    fd = client_of(&s);
+    ck_assert(ends_cleanly(fd));
+    leave(fd);
+    await_count(&s, closed, 1);
+    ck_ok(stop_serving(&s));
+    end_serving(&s);
+}
+END_TEST
+
+static void half_close_and_read(tcpx_conn *c, void *arg)
+{
+    char got[8];
+    size_t done = 0;
+
+    (void)arg;
+    ck_ok(tcpx_writen(c, "answer", 6, NULL, TCPX_FOREVER));
+    ck_ok(tcpx_half_close(c));
+    tcpx_readn(c, got, sizeof(got), &done, TCPX_FOREVER);
+}
+
+START_TEST(a_handler_that_half_closes_goes_on_reading)
+{
+    tcpx_server_opts o = serving_opts(_i);
+    struct serving s;
+    char got[7];
+    int fd;
+
+    serve(&s, half_close_and_read, NULL, &o);
+    fd = client_of(&s);
+    ck_assert_uint_eq(raw_recv(fd, got, sizeof(got)), 6);
+    raw_send(fd, "late", 4);
+    leave(fd);
+    await_count(&s, closed, 1);
+    ck_ok(stop_serving(&s));
+    ck_assert_uint_eq(end_serving(&s).bytes_read, 4);
+}
+END_TEST
+
+START_TEST(a_client_that_half_closes_first_gets_a_clean_end)
+{
+    tcpx_server_opts o = serving_opts(_i);
+    struct serving s;
+    int fd;
+
+    serve(&s, echo_handler, NULL, &o);
+    fd = client_of(&s);
+    ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+    ck_assert(ends_cleanly(fd));
+    leave(fd);
+    await_count(&s, closed, 1);
+    ck_ok(stop_serving(&s));
+    end_serving(&s);
+}
+END_TEST
+
+START_TEST(clients_that_reset_before_they_are_accepted_harm_nobody)
+{
+    tcpx_server_opts o = serving_opts(_i);
+    struct serving s;
+
+    prepare(&s, echo_handler, NULL, &o);
+    for (int i = 0; i < 10; i++)
+        reset(client_of(&s));
+    start_serving(&s);
+    expect_echo(client_of(&s), "honest");
+    ck_ok(stop_serving(&s));
+    ck_assert_uint_ge(end_serving(&s).closed, 1);
+}
+END_TEST
+
+/* Whoever asks for it with a byte has its handler cancel itself. */
+static void cancel_if_asked(tcpx_conn *c, void *arg)
+{
+    char byte = 0;
+
+    (void)arg;
+    if (tcpx_readn(c, &byte, 1, NULL, TCPX_FOREVER))
+        return;
+    if (byte == 'c') {
+        tcpx_task_cancel(tcpx_task_self());
+        ck_fails(tcpx_readn(c, &byte, 1, NULL, TCPX_FOREVER), TCPX_ECANCELED);
+        return;
+    }
+    tcpx_writen(c, &byte, 1, NULL, TCPX_FOREVER);
+}
+
+START_TEST(a_handler_that_cancels_itself_ends_only_its_client)
+{
+    tcpx_server_opts o = serving_opts(_i);
+    struct serving s;
+    int fd;
+
+    serve(&s, cancel_if_asked, NULL, &o);
+    fd = client_of(&s);
+    raw_send(fd, "c", 1);
+    ends_cleanly(fd);
+    leave(fd);
+    expect_echo(client_of(&s), "x");
+    ck_ok(stop_serving(&s));
+    ck_assert_uint_ge(end_serving(&s).closed, 1);
+}
+END_TEST
+
+/* An iterative server's handler is the task that runs the server, whose cancel
+   is a stop. */
+static void fill_rude(TCase *tc)
+{
+    tcase_add_loop_test(
+        tc, a_handler_that_returns_at_once_ends_its_client_cleanly, 0, MODELS);
+    tcase_add_loop_test(tc, a_handler_that_half_closes_goes_on_reading, 0,
+                        MODELS);
+    tcase_add_loop_test(tc, a_client_that_half_closes_first_gets_a_clean_end, 0,
+                        MODELS);
+    tcase_add_loop_test(
+        tc, clients_that_reset_before_they_are_accepted_harm_nobody, 0, MODELS);
+    tcase_add_loop_test(tc, a_handler_that_cancels_itself_ends_only_its_client,
+                        FORK, MODELS);
+}
+
 static void fill_models(TCase *tc)
 {
     tcase_add_loop_test(tc, clients_are_echoed_one_after_another, 0, MODELS);
@@ -320,5 +452,6 @@ const struct test_case test_cases[] = {
     {"server", "models", fill_models},
     {"server", "limits", fill_limits},
     {"server", "stops", fill_stops},
+    {"server", "rude", fill_rude},
     {NULL, NULL, NULL},
 };
