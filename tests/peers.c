@@ -80,12 +80,16 @@ int unix_listen(const char *path, int backlog)
     return fd;
 }
 
-struct full full_unix(const char *path)
+struct full full_unix(char *address, size_t cap)
 {
+    char path[64];
     socklen_t len;
-    struct sockaddr_un un = unix_name(path, &len);
+    struct sockaddr_un un;
     struct full f;
 
+    snprintf(path, sizeof(path), "@tcpx-full-%d", (int)getpid());
+    snprintf(address, cap, "unix:%s", path);
+    un = unix_name(path, &len);
     f.listener = unix_listen(path, 0);
     f.client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_ge(f.client, 0);

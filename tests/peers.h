@@ -26,8 +26,8 @@ struct full full_open(char *address, size_t cap);
 void full_make_room(struct full *f);
 void full_end(struct full *f);
 
-/* The same of a Unix socket; path may begin with @. */
-struct full full_unix(const char *path);
+/* The same of a Unix socket, under an abstract name of this process's own. */
+struct full full_unix(char *address, size_t cap);
 
 /* A listening Unix socket. */
 int unix_listen(const char *path, int backlog);
