@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <tcpx.h>
+#include "sanitizers.h"
 
 enum call_kind {
     CALL_READ,
@@ -57,6 +58,12 @@ ssize_t call_make(struct call *call);
 
 /* Makes it in a thread; returns when the thread runs. */
 void call_begin(struct call *call);
+
+/* Asserts that it slept and did not spin; who watches it takes a share. */
+#define ck_slept(call)                                                         \
+    ck_assert_int_lt((call).cpu_time,                                          \
+                     (on_valgrind() || TEST_ASAN || TEST_TSAN ? 500 : 50) *    \
+                         TCPX_MSEC)
 
 /* Waits for its end, and gives its result. */
 ssize_t call_end(struct call *call);

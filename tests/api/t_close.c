@@ -93,7 +93,7 @@ START_TEST(a_writer_whose_peer_half_closed_sleeps)
     ck_assert_int_eq(tcpx_read(call.c, buf, 1, soon()), 0);
     call.deadline = tcpx_after(200 * TCPX_MSEC);
     ck_fails(call_make(&call), TCPX_EDEADLINE);
-    ck_assert_int_lt(call.cpu_time, 50 * TCPX_MSEC);
+    ck_slept(call);
     tcpx_abort(call.c);
     close(peer);
 }
@@ -280,7 +280,7 @@ START_TEST(a_peer_that_never_closes_cannot_hold_a_close)
     call.deadline = tcpx_after(50 * TCPX_MSEC);
     ck_fails(call_make(&call), TCPX_EDEADLINE);
     ck_assert_int_ge(call.ended, call.deadline);
-    ck_assert_int_lt(call.cpu_time, 20 * TCPX_MSEC);
+    ck_slept(call);
     ck_assert_int_eq(raw_drain(peer, &count), 0);
     close(peer);
 }

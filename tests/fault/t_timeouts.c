@@ -187,7 +187,7 @@ START_TEST(a_spin_ends_with_its_time)
     call.deadline = tcpx_after(100 * TCPX_MSEC);
     ck_fails(call_make(&call), TCPX_EDEADLINE);
     ck_assert_int_ge(call.ended, call.deadline);
-    ck_assert_int_lt(call.cpu_time, 50 * TCPX_MSEC);
+    ck_slept(call);
     /* A deadline in the middle of it ends it. */
     began = tcpx_now();
     call.deadline = began + TCPX_MSEC;
