@@ -277,7 +277,7 @@ START_TEST(a_peer_that_never_closes_cannot_hold_a_close)
     int peer;
 
     call.c = conn_open(_i, &peer);
-    call.deadline = tcpx_after(50 * TCPX_MSEC);
+    call.deadline = tcpx_after(200 * TCPX_MSEC);
     ck_fails(call_make(&call), TCPX_EDEADLINE);
     ck_assert_int_ge(call.ended, call.deadline);
     ck_slept(call);
