@@ -60,6 +60,8 @@ need libsubunit-dev header subunit/child.h
 need iproute2 have ip
 need netbase test -f /etc/services
 need netcat-openbsd have nc
+need nftables test -x /usr/sbin/nft
+need procps test -x /usr/sbin/sysctl
 need python3 have python3
 need strace have strace
 [ "$kind" != valgrind ] || need valgrind have valgrind
@@ -72,7 +74,6 @@ if [ $full = 1 ]; then
     need haproxy test -x /usr/sbin/haproxy
     need iperf3 have iperf3
     need mandoc have mandoc
-    need nftables have nft
     need nginx-light test -x /usr/sbin/nginx
     need shellcheck have shellcheck
     need systemd have systemd-socket-activate

@@ -327,11 +327,11 @@ END_TEST
 
 START_TEST(a_file_that_is_sent_first_reaches_the_server)
 {
-    FILE *file = tmpfile();
     int64_t offset = 0;
     int listener;
 
     FIREWALL();
+    FILE *file = tmpfile();
     listener = put_off();
     ck_assert_int_eq(fputs("file", file), 1);
     ck_assert_int_eq(fflush(file), 0);
