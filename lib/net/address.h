@@ -32,7 +32,7 @@ int tcpx__address_scan(tcpx_address *out, const char *text,
  * with the fault, which is not recorded.
  */
 int tcpx__address_scan_local(tcpx_address *out, const char *text,
-                             struct tcpx__address_fault *fault);
+                             struct tcpx__address_fault *why);
 
 /* The text of an address, in quotes, for an error message. */
 void tcpx__address_show(char out[TCPX__ADDRESS_SHOWN], const char *text);

@@ -80,7 +80,7 @@ int tcpx_run(int (*fn)(void *arg), void *arg, int *result,
              const tcpx_run_opts *opts)
 {
     tcpx_task *self = tcpx__task();
-    tcpx_run_opts o;
+    tcpx_run_opts o = tcpx_run_defaults();
     int given = 0;
     int err = fn ? check(&o, opts) : tcpx__refuse("run", "no function to run");
 
