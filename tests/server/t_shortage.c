@@ -2,6 +2,9 @@
 /*
  * t_shortage.c - a server at its limit of descriptors.
  */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -153,6 +156,17 @@ START_TEST(a_server_that_starves_can_be_stopped)
 END_TEST
 
 /* Workers that are busy, and a shortage whose pause is over. */
+/* Over a socket made beforehand: there may be no descriptor for another. */
+static void connect_over(int fd, const char *address)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    sin.sin_port =
+        htons((uint16_t)strtoul(strrchr(address, ':') + 1, NULL, 10));
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+}
+
 START_TEST(a_shortage_that_met_a_full_server_costs_nothing)
 {
     struct events events = {.error = 0};
@@ -171,8 +185,7 @@ START_TEST(a_shortage_that_met_a_full_server_costs_nothing)
     limit_descriptors(DESCRIPTORS);
     while (n < DESCRIPTORS && (spare[n] = dup(gate)) >= 0)
         n++;
-    close(fds[1]);
-    fds[1] = client_of(&s); /* the last one */
+    connect_over(fds[1], tcpx_server_address(s.server));
     await_value(events.n[TCPX_EVENT_SHORTAGE], 1);
     while (n > 0)
         close(spare[--n]);
