@@ -225,8 +225,7 @@ START_TEST(a_client_that_another_process_took_leaves_no_spinning_shortage)
     limit_descriptors(DESCRIPTORS);
     while (n < DESCRIPTORS && (spare[n] = dup(listener)) >= 0)
         n++;
-    close(fd);
-    fd = raw_connect(address);
+    connect_over(fd, address);
     await_value(events.n[TCPX_EVENT_SHORTAGE], 1);
     close(spare[--n]);
     /* Either took it: the server, or this test for somebody else. */
