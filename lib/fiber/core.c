@@ -26,7 +26,6 @@ static void go(struct tcpx__core *core, struct tcpx__flow *from,
 }
 
 static void bury(struct tcpx__core *core);
-static void take_in_posted(struct tcpx__core *core);
 
 /* Picks who goes on: the next of the batch, or the core itself. */
 static struct tcpx__flow *next_flow(struct tcpx__core *core)
@@ -37,7 +36,6 @@ static struct tcpx__flow *next_flow(struct tcpx__core *core)
     if (core->batch > 0)
         node = tcpx__list_pop(&core->ready);
     if (!node) {
-        core->running = NULL;
         tcpx__task_set(core->thread_task);
         return &core->flow;
     }
@@ -45,7 +43,6 @@ static struct tcpx__flow *next_flow(struct tcpx__core *core)
     core->ready_count--;
     f = TCPX__LIST_ENTRY(node, struct tcpx__fiber, in_ready);
     f->state = TCPX__RUNS;
-    core->running = f;
     core->budget = TCPX__CALLS_IN_A_ROW;
     tcpx__task_set(f->task);
     return &f->flow;
@@ -274,7 +271,6 @@ static int take_turn(struct tcpx__core *core)
     err = core->engine->turn(core->engine, until);
     core->now = tcpx__sys_now();
     atomic_store_explicit(&core->asleep, 0, memory_order_relaxed);
-    atomic_fetch_add_explicit(&core->turns, 1, memory_order_relaxed);
     return err;
 }
 

@@ -81,7 +81,6 @@ struct tcpx__core {
     struct tcpx__fiber *first; /* of tcpx__core_become() */
     int alone;  /* it stops with its first fiber, whoever has not ended */
     int leaves; /* that one has ended */
-    struct tcpx__fiber *running;
     struct tcpx__fiber *dead; /* to be freed once off its stack */
     struct tcpx__heap timers;
     tcpx_time now; /* when the last turn ended */
@@ -93,7 +92,6 @@ struct tcpx__core {
 
     _Atomic(struct tcpx__fiber *) inbox;
     _Atomic int asleep; /* in a turn that waits */
-    _Atomic uint64_t turns;
 };
 
 void tcpx__core_init(struct tcpx__core *core, struct tcpx__engine *engine,

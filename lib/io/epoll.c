@@ -292,16 +292,6 @@ static ssize_t epoll_send(struct tcpx__handle *h, const struct iovec *iov,
     }
 }
 
-static int epoll_accept(struct tcpx__handle *h, struct sockaddr *peer,
-                        socklen_t *len, tcpx_time deadline)
-{
-    int fd = tcpx__ready_accept(h, peer, len, deadline);
-
-    if (fd >= 0)
-        tcpx__fiber_spend(tcpx__task()->fiber);
-    return fd;
-}
-
 static void epoll_forget(struct tcpx__handle *h)
 {
     struct tcpx__epoll *e = tcpx__epoll_of(tcpx__task()->fiber);
@@ -315,11 +305,6 @@ static void epoll_forget(struct tcpx__handle *h)
     spot->serial = 0;
 }
 
-static void epoll_close(struct tcpx__handle *h)
-{
-    tcpx__sys_close(h->fd);
-}
-
 const struct tcpx__world tcpx__world_epoll = {
     .name = "epoll",
     .await = epoll_await,
@@ -327,12 +312,12 @@ const struct tcpx__world tcpx__world_epoll = {
     .send = epoll_send,
     .sendfile = tcpx__fiber_sendfile,
     .splice = tcpx__fiber_splice,
-    .accept = epoll_accept,
+    .accept = tcpx__fiber_accept,
     .connect_begin = tcpx__ready_connect_begin,
     .connect_result = tcpx__ready_connect_result,
     .wait = tcpx__epoll_wait,
     .forget = epoll_forget,
-    .close = epoll_close,
+    .close = tcpx__fiber_close,
     .park = tcpx__fiber_park,
     .yield = tcpx__fiber_rest,
     .unpark = tcpx__fiber_unpark,

@@ -70,6 +70,21 @@ ssize_t tcpx__fiber_splice(struct tcpx__handle *h, int pipe, int to_pipe,
     return n;
 }
 
+int tcpx__fiber_accept(struct tcpx__handle *h, struct sockaddr *peer,
+                       socklen_t *len, tcpx_time deadline)
+{
+    int fd = tcpx__ready_accept(h, peer, len, deadline);
+
+    if (fd >= 0)
+        tcpx__fiber_spend(tcpx__task()->fiber);
+    return fd;
+}
+
+void tcpx__fiber_close(struct tcpx__handle *h)
+{
+    tcpx__sys_close(h->fd);
+}
+
 int tcpx__fiber_park(tcpx_time deadline)
 {
     tcpx_task *t = tcpx__task();

@@ -10,6 +10,9 @@
 #include "io/world.h"
 
 /* The park, unpark and so on of world.h: they need no engine. */
+int tcpx__fiber_accept(struct tcpx__handle *h, struct sockaddr *peer,
+                       socklen_t *len, tcpx_time deadline);
+void tcpx__fiber_close(struct tcpx__handle *h);
 int tcpx__fiber_park(tcpx_time deadline);
 void tcpx__fiber_rest(void);
 void tcpx__fiber_unpark(tcpx_task *t);

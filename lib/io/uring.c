@@ -192,26 +192,11 @@ static ssize_t uring_send(struct tcpx__handle *h, const struct iovec *iov,
     }
 }
 
-static int uring_accept(struct tcpx__handle *h, struct sockaddr *peer,
-                        socklen_t *len, tcpx_time deadline)
-{
-    int fd = tcpx__ready_accept(h, peer, len, deadline);
-
-    if (fd >= 0)
-        tcpx__fiber_spend(tcpx__task()->fiber);
-    return fd;
-}
-
 /* A close waits for whoever is in a call, and no call leaves an operation
    behind: the kernel holds nothing of h. */
 static void uring_forget(struct tcpx__handle *h)
 {
     (void)h;
-}
-
-static void uring_close(struct tcpx__handle *h)
-{
-    tcpx__sys_close(h->fd);
 }
 
 /* ---- several at once ---- */
@@ -299,12 +284,12 @@ const struct tcpx__world tcpx__world_uring = {
     .send = uring_send,
     .sendfile = tcpx__fiber_sendfile,
     .splice = tcpx__fiber_splice,
-    .accept = uring_accept,
+    .accept = tcpx__fiber_accept,
     .connect_begin = tcpx__ready_connect_begin,
     .connect_result = tcpx__ready_connect_result,
     .wait = tcpx__uring_wait,
     .forget = uring_forget,
-    .close = uring_close,
+    .close = tcpx__fiber_close,
     .park = tcpx__fiber_park,
     .yield = tcpx__fiber_rest,
     .unpark = tcpx__fiber_unpark,

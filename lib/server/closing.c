@@ -72,21 +72,16 @@ static tcpx_time add(tcpx_time at, tcpx_time duration)
     return duration == TCPX_FOREVER ? TCPX_FOREVER : at + duration;
 }
 
-static tcpx_time earlier(tcpx_time a, tcpx_time b)
-{
-    return a < b ? a : b;
-}
-
 tcpx_time tcpx__slot_limit_at(const struct tcpx__slot *slot, tcpx_time now)
 {
     const tcpx_server_opts *o = &slot->server->opts;
     tcpx_time at = add(slot->accepted, o->lifetime);
 
     if (tcpx_conn_bytes_read(slot->conn) == 0)
-        at = earlier(at, add(slot->accepted, o->first_byte));
+        at = tcpx__earlier(at, add(slot->accepted, o->first_byte));
     if (o->idle != TCPX_FOREVER)
-        at = earlier(
-            at, earlier(now + o->idle / IDLE_LOOKS, slot->active_at + o->idle));
+        at = tcpx__earlier(at, tcpx__earlier(now + o->idle / IDLE_LOOKS,
+                                             slot->active_at + o->idle));
     /* Looked at and not struck: look again, but do not spin. */
     return at <= now ? now + NEXT_LOOK : at;
 }
@@ -97,7 +92,7 @@ void tcpx__slot_arm(struct tcpx__slot *slot, tcpx_time now)
     tcpx_time at;
 
     if (slot->close_until)
-        at = earlier(slot->close_until, now + s->opts.close_idle);
+        at = tcpx__earlier(slot->close_until, now + s->opts.close_idle);
     else if (s->model->keeps_limits &&
              atomic_load(&slot->state) != TCPX__SLOT_TAKEN)
         return; /* the handler looks itself */

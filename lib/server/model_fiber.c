@@ -145,7 +145,7 @@ static void *run_place(void *arg)
     return NULL;
 }
 
-static int start_place(tcpx_server *s, struct place *place)
+static int start_place(struct place *place)
 {
     int err = tcpx__sys_thread_start(&place->thread, run_place, place,
                                      TCPX__STACK_SIZE);
@@ -159,7 +159,6 @@ static int start_place(tcpx_server *s, struct place *place)
     pthread_mutex_unlock(&place->lock);
     if (err)
         tcpx__sys_thread_join(place->thread);
-    (void)s;
     return err;
 }
 
@@ -209,7 +208,7 @@ static int fiber_begin(tcpx_server *s)
     s->model_data = f;
     f->started = 1;
     while (!err && f->started < f->count) {
-        err = start_place(s, &f->places[f->started]);
+        err = start_place(&f->places[f->started]);
         f->started += !err;
     }
     if (err)

@@ -17,25 +17,20 @@
 /* Descriptors of the watch that one turn looks at. */
 #define WATCHED 64
 
-static tcpx_time earlier(tcpx_time a, tcpx_time b)
-{
-    return a < b ? a : b;
-}
-
 /* When something is due though nothing happens. */
 static tcpx_time next_turn(const tcpx_server *s, tcpx_time now)
 {
     tcpx_time at = tcpx__heap_earliest(&s->timers);
 
-    at = earlier(at, tcpx__server_drain_at(s, now));
+    at = tcpx__earlier(at, tcpx__server_drain_at(s, now));
     /* A pause that is over has nothing more to say: what it kept waiting may
        be gone, or may now wait for something else. */
     if (tcpx__server_is_short(s, now))
-        at = earlier(at, s->shortage.until);
+        at = tcpx__earlier(at, s->shortage.until);
     if (s->shortage.error)
-        at = earlier(at, s->shortage.over_at);
+        at = tcpx__earlier(at, s->shortage.over_at);
     if (!tcpx__list_is_empty(&s->all))
-        at = earlier(at, now + REAP_INTERVAL);
+        at = tcpx__earlier(at, now + REAP_INTERVAL);
     return at;
 }
 

@@ -9,10 +9,9 @@
 #include <tcpx/task.h>
 #include "net/options.h"
 #include "net/opts.h"
+#include "net/task.h"
 
 #define DEFAULT_WORKERS 64
-#define DEFAULT_STACK (256 * 1024)
-#define SMALLEST_STACK (64 * 1024)
 
 void tcpx__server_count(tcpx_server *s, enum tcpx__counter which, uint64_t n)
 {
@@ -159,8 +158,8 @@ static int fill_options(tcpx_server *s)
     if (err)
         return err;
     if (o->stack_size == 0)
-        o->stack_size = DEFAULT_STACK;
-    if (o->stack_size < SMALLEST_STACK || o->stack_size > SSIZE_MAX)
+        o->stack_size = TCPX__STACK_SIZE;
+    if (o->stack_size < TCPX__SMALLEST_STACK || o->stack_size > SSIZE_MAX)
         return wrong("stack_size is under 64 KiB, or impossible");
     if (o->refusal_text) {
         s->refusal_text = tcpx__strdup(o->refusal_text);

@@ -211,6 +211,11 @@ struct tcpx_server {
     _Atomic uint64_t counters[TCPX__N_COUNTERS];
 };
 
+static inline tcpx_time tcpx__earlier(tcpx_time a, tcpx_time b)
+{
+    return a < b ? a : b;
+}
+
 /* ---- server.c ---- */
 void tcpx__server_count(tcpx_server *s, enum tcpx__counter which, uint64_t n);
 void tcpx__server_uncount(tcpx_server *s, enum tcpx__counter which);
